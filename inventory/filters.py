@@ -1,0 +1,79 @@
+"""Filters of levels, documents and the ledger."""
+
+import django_filters
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from catalog.filters import CategoryFilter
+from inventory.models import Document, Kind, Movement, StockLevel
+from stores.filters import DayFilter, InstantFilter
+from stores.models import Store
+
+# The first system's word for a receipt stays valid.
+OLD_KINDS = {"stock_in": Kind.RECEIPT}
+KINDS = [*Kind.choices, ("stock_in", _("Stock in"))]
+
+
+class KindFilter(django_filters.ChoiceFilter):
+    """A kind of movement; stock_in is receipt."""
+
+    def __init__(self, **kwargs):
+        super().__init__(choices=KINDS, **kwargs)
+
+    def filter(self, queryset, value):
+        return super().filter(queryset, OLD_KINDS.get(value, value))
+
+
+class LevelFilter(django_filters.FilterSet):
+    store = django_filters.CharFilter(field_name="store__code", max_length=20, label=_("store code"))
+    sku = django_filters.CharFilter(field_name="product__sku", max_length=40)
+    category = CategoryFilter(field_name="product__category", label=_("name or id"))
+    state = django_filters.ChoiceFilter(choices=StockLevel.State.choices, method="in_state")
+    updated_since = InstantFilter(field_name="updated_at", lookup_expr="gte", label=_("changed at or after"))
+
+    class Meta:
+        model = StockLevel
+        fields = []
+
+    def in_state(self, queryset, name, value: str):
+        return queryset.in_state(value)
+
+
+class LedgerFilter(django_filters.FilterSet):
+    """What documents and their lines are both found by."""
+
+    store = django_filters.CharFilter(field_name="store__code", max_length=20, label=_("store code"))
+    kind = KindFilter()
+    occurred_from = InstantFilter(field_name="occurred_at", lookup_expr="gte")
+    occurred_to = InstantFilter(field_name="occurred_at", lookup_expr="lte", label=_("this instant included"))
+    business_date_from = DayFilter(field_name="business_date", lookup_expr="gte")
+    business_date_to = DayFilter(field_name="business_date", lookup_expr="lte", label=_("this day included"))
+
+
+class DocumentFilter(LedgerFilter):
+    reference = django_filters.CharFilter(method="by_reference", max_length=100)
+
+    class Meta:
+        model = Document
+        fields = []
+
+    def by_reference(self, queryset, name, value: str):
+        # The key of references leads with the store; naming all stores lets it be used.
+        return queryset.filter(store__in=Store.objects.values("pk"), reference=value)
+
+
+class MovementFilter(LedgerFilter):
+    sku = django_filters.CharFilter(field_name="product__sku", max_length=40)
+    reference = django_filters.CharFilter(method="by_reference", max_length=100, label=_("of the document"))
+
+    class Meta:
+        model = Movement
+        fields = []
+
+    def by_reference(self, queryset, name, value: str):
+        # The document is looked up first: the ledger's own keys lead with store and document.
+        documents = Document.objects.filter(store__in=Store.objects.values("pk"), reference=value).values_list("store_id", "pk")
+        wanted = Q(pk__in=[])
+        for store, document in documents:
+            wanted |= Q(store=store, document=document)
+        return queryset.filter(wanted)

@@ -1,0 +1,1 @@
+"""Shop pages: lists, the acts that move stock, and documents."""

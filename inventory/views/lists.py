@@ -1,0 +1,254 @@
+"""Pages that show: products, stock levels, one item, the ledger, a day's sales."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.db.models import prefetch_related_objects
+from django.http import Http404, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from catalog.models import Barcode, Product
+from catalog.queries import scan
+from inventory.forms import SELLABLE, LevelForm, LevelFilter, MovementFilter, ReorderForm, SearchForm, bare_money
+from inventory.models import Kind, Movement, StockLevel
+from inventory.queries import levels_of, prices, sales_of_day, sales_total, state_counts
+from inventory.services import Actor, Line, ReferenceReused, Refused, post_document
+from inventory.views.acts import show_reused, tell
+from stores.access import get_store
+from stores.models import Store
+from stores.queries import InvalidCursor, KeysetPage, keyset_page
+from stores.templatetags.shop import bare, plain_quantity
+
+ROWS = 50
+CARD_ROWS = 20
+FOUND_AT_MOST = 10
+
+
+def page_of(request, queryset, *, order: str, name: str, limit: int = ROWS) -> KeysetPage:
+    """The page that `?cursor=` names; 404 for a cursor that this list did not give this reader."""
+    filters = request.GET.copy()
+    cursor = filters.pop("cursor", [""])[-1]
+    scope = f"{name}:{request.store.pk}:{request.user.pk}:{filters.urlencode()}:"
+    try:
+        return keyset_page(queryset, order=order, limit=limit, cursor=cursor, scope=scope)
+    except InvalidCursor:
+        raise Http404 from None
+
+
+@login_required
+@require_safe
+def products(request, code):
+    """What can be sold: price in this store, on hand, and the ways to move it."""
+    store = get_store(request, code)
+    form = SearchForm(request.GET)
+    rows = Product.objects.active().priced(store).select_related("category")
+    rows = narrowed(rows, form)
+    page = page_of(request, rows, order="name", name="products")
+    levels = levels_of(store, [product.pk for product in page.rows])
+    for product in page.rows:
+        product.level = levels.get(product.pk)
+    return render(request, "inventory/products.html", {"form": form, "page": page, "section": "products"})
+
+
+def narrowed(rows, form: SearchForm, prefix: str = ""):
+    """Products (or, with `prefix`, rows that lead to one) that fit the words and category of a filter."""
+    if not form.is_valid():
+        return rows.none()
+    if category := form.cleaned_data["category"]:
+        rows = rows.filter(**{f"{prefix}category": category})
+    if search := form.cleaned_data["search"]:
+        hits = Product.objects.matching(search)
+        rows = rows.filter(**{f"{prefix}pk__in": hits.values("pk")})
+    return rows
+
+
+@login_required
+@require_safe
+def find(request, code):
+    """JSON for line entry: what `?q=` (a barcode, SKU or words) means in this store. At most a handful."""
+    store = get_store(request, code)
+    text = " ".join(request.GET.get("q", "").replace("\0", "").split())[:100]
+    exact = scan(text, store) if text else None
+    if exact:
+        rows = [exact.product] if exact.product.status in SELLABLE else []
+    else:
+        sellable = Product.objects.filter(status__in=SELLABLE).priced(store)
+        rows = list(sellable.filter(sku=text.upper())) or list(sellable.matching(text).order_by("name", "pk")[:FOUND_AT_MOST])
+    is_exact = bool(exact or (len(rows) == 1 and rows[0].sku == text.upper()))
+    levels = levels_of(store, [product.pk for product in rows])
+    prefetch_related_objects(rows, "packs")
+    found = [
+        {
+            "sku": product.sku,
+            "name": product.label,
+            "price": bare_money(product.price),
+            "unit": product.get_unit_display(),
+            "whole": product.quantity_step % 1 == 0,
+            "on_hand": plain_quantity(levels[product.pk].on_hand if product.pk in levels else Decimal(0), product.unit),
+            "stock": str(levels[product.pk].on_hand if product.pk in levels else 0),
+            "packs": [{"id": pack.pk, "name": pack.name, "units": str(pack.units_per_pack)} for pack in product.packs.all()],
+        }
+        for product in rows
+    ]
+    answer = {"exact": is_exact, "results": found}
+    if exact and rows:
+        answer |= {
+            "pack": exact.pack.pk if exact.pack else None,
+            "units": str(exact.pack.units_per_pack) if exact.pack else "1",
+            "quantity": bare(exact.quantity, exact.product) if exact.quantity is not None else None,
+        }
+    return JsonResponse(answer)
+
+
+@login_required
+@require_safe
+def inventory(request, code):
+    """Stock levels of the store: on hand, state, and value for who may see it."""
+    store = get_store(request, code)
+    form = LevelFilter(request.GET)
+    rows = narrowed(StockLevel.objects.for_store(store).filter(listed=True).select_related("product"), form, "product__")
+    counts = state_counts(rows)
+    if form.is_valid() and (state := form.cleaned_data["state"]):
+        rows = rows.in_state(state)
+    page = page_of(request, rows, order="product__name", name="inventory")
+    price = prices(store, [level.product_id for level in page.rows])
+    for level in page.rows:
+        level.price = price[level.product_id]
+    states = [("", _("All"), counts["all"]), *((word, "", counts[word]) for word in ("negative", "out", "low", "ok"))]
+    return render(request, "inventory/inventory.html", {"form": form, "page": page, "states": states, "section": "stock"})
+
+
+def find_level(store: Store, sku: str) -> StockLevel:
+    """The level of the product `sku` in this store (a new, empty one if it never had one); 404 for an unknown product."""
+    levels = StockLevel.objects.for_store(store).select_related("product__category")
+    level = levels.filter(product__sku=sku).first() if "\0" not in sku else None
+    if level is None:
+        product = Product.objects.select_related("category").filter(sku=sku).first() if "\0" not in sku else None
+        if product is None:
+            raise Http404
+        level = StockLevel(store=store, product=product, on_hand=Decimal(0), average_cost=Decimal(0), reorder_point=Decimal(0))
+    level.store = store
+    return level
+
+
+@login_required
+@require_safe
+def item(request, code, sku):
+    """One item in this store: what there is, its movements with the balance after each, and how to correct it."""
+    store = get_store(request, code)
+    return item_page(request, store, find_level(store, sku))
+
+
+def item_page(request, store: Store, level: StockLevel, level_form=None, reorder_form=None):
+    """The item page, with a form that came back if one did."""
+    product = level.product
+    rows = Movement.objects.for_store(store).filter(product=product)
+    page = page_of(request, rows.select_related("document__user", "document__api_key", "reason", "product"), order="-seq", name=f"item:{product.pk}", limit=CARD_ROWS)
+    initial = {
+        "reorder_point": bare(level.reorder_point, product), "target_level": bare(level.target_level, product),
+    }  # fmt: skip
+    context = {
+        "level": level, "product": product, "page": page, "section": "stock",
+        "price": prices(store, [product.pk])[product.pk],
+        "barcodes": Barcode.objects.filter(product=product).select_related("pack").order_by("pack", "code"),
+        "level_form": level_form or LevelForm(store=store, level=level), "reorder_form": reorder_form or ReorderForm(initial=initial),
+    }  # fmt: skip
+    return render(request, "inventory/item.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def item_adjust(request, code, sku):
+    """Correct one item: counted anew, or so much less or more, for a coded reason."""
+    store = get_store(request, code, "adjust")
+    level = find_level(store, sku)
+    if request.method != "POST":
+        return redirect("item", store.code, level.product.sku)
+    form = LevelForm(request.POST, store=store, level=level)
+    if form.is_valid():
+        data = form.cleaned_data
+        try:
+            with timezone.override(ZoneInfo(store.timezone)):
+                posted = post_document(
+                    store=store, kind=form.kind, lines=[Line(product=level.product, quantity=data["change"])],
+                    actor=Actor.on_page(request.user, store.role), reference=data["reference"], reason=data["reason"], notes=data["notes"],
+                )  # fmt: skip
+        except ReferenceReused:
+            show_reused(form, store)
+        except Refused as refusal:
+            form.refuse(refusal)
+        else:
+            tell(request, posted)
+            return redirect("item", store.code, level.product.sku)
+    return item_page(request, store, level, level_form=form)
+
+
+@login_required
+@require_POST
+def item_reorder(request, code, sku):
+    """When to warn about an item, and how far to refill it."""
+    store = get_store(request, code, "reorder")
+    level = find_level(store, sku)
+    form = ReorderForm(request.POST)
+    if form.is_valid():
+        if level.pk is None:
+            level, _new = StockLevel.objects.get_or_create(store=store, product=level.product)
+        try:
+            level.set_reorder(**form.cleaned_data)
+        except ValidationError as refusal:
+            form.add_error(None, ValidationError(refusal.messages))
+        else:
+            return redirect("item", store.code, level.product.sku)
+    return item_page(request, store, level, reorder_form=form)
+
+
+@login_required
+@require_safe
+def movements(request, code):
+    """The ledger of the store, newest business day first."""
+    store = get_store(request, code)
+    form = MovementFilter(request.GET, store=store)
+    rows = Movement.objects.for_store(store).select_related("product", "document__user", "document__api_key", "reason")
+    if form.is_valid():
+        data = form.cleaned_data
+        if data["kind"]:
+            rows = rows.filter(kind=data["kind"])
+        if data["product"]:
+            rows = rows.filter(product__in=Product.objects.matching(data["product"]).values("pk"))
+        if data["date_from"]:
+            rows = rows.filter(business_date__gte=data["date_from"])
+        if data["date_to"]:
+            rows = rows.filter(business_date__lte=data["date_to"])
+        if data["user"]:
+            rows = rows.filter(document__user=data["user"])
+    else:
+        rows = rows.none()
+    page = page_of(request, rows, order="-business_date", name="movements")
+    kinds = [("", _("All kinds")), *Kind.choices]
+    return render(request, "inventory/movements.html", {"form": form, "page": page, "kinds": kinds, "section": "movements"})
+
+
+@login_required
+@require_safe
+def sales(request, code):
+    """The sales of one business day (`?date=`, else today), with their sum."""
+    store = get_store(request, code)
+    today = store.today()
+    try:
+        shown = date.fromisoformat(request.GET["date"]) if request.GET.get("date") else today
+    except ValueError:
+        raise Http404 from None
+    if not date(2000, 1, 1) <= shown <= today:
+        raise Http404
+    page = page_of(request, sales_of_day(store, shown), order="-id", name="sales")
+    context = {
+        "page": page, "shown": shown, "today": today, "before": shown - timedelta(days=1), "after": shown + timedelta(days=1),
+        "total": sales_total(store, shown), "section": "today",
+    }  # fmt: skip
+    return render(request, "inventory/sales.html", context)

@@ -1,0 +1,51 @@
+"""Every address of the site in one place."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from inventory.views import acts, documents, lists
+from kiryana import views
+from reports import views as reports
+from stores import views as stores
+
+# Pages of one store: /s/<store code>/...
+store_pages = [
+    path("", reports.dashboard, name="dashboard"),
+    path("reports/", reports.index, name="reports"),
+    path("reports/daily-sales/", reports.daily_sales, name="daily_sales"),
+    path("reports/inventory-value/", reports.inventory_value, name="inventory_value"),
+    path("reports/low-stock/", reports.low_stock, name="low_stock"),
+    path("reports/top-products/", reports.top_products, name="top_products"),
+    path("products/", lists.products, name="products"),
+    path("products/find/", lists.find, name="find"),
+    path("inventory/", lists.inventory, name="inventory"),
+    path("inventory/<path:sku>/adjust/", lists.item_adjust, name="item_adjust"),
+    path("inventory/<path:sku>/reorder/", lists.item_reorder, name="item_reorder"),
+    path("inventory/<path:sku>/", lists.item, name="item"),
+    path("movements/", lists.movements, name="movements"),
+    path("movements/sale/", acts.sale, name="sale"),
+    path("movements/receipt/", acts.receipt, name="receipt"),
+    path("movements/adjustment/", acts.adjustment, name="adjustment"),
+    path("sales/", lists.sales, name="sales_today"),
+    path("documents/<int:pk>/", documents.document, name="document"),
+    path("documents/<int:pk>/reverse/", documents.reverse, name="reverse"),
+    path("documents/<int:pk>/return/", documents.customer_return, name="customer_return"),
+]
+
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("", stores.home, name="home"),
+    path("login/", stores.login, name="login"),
+    path("logout/", stores.logout, name="logout"),
+    path("language/", stores.language, name="language"),
+    path("profile/", stores.profile, name="profile"),
+    path("stores/", stores.store_list, name="store_list"),
+    path("s/<slug:code>/", include(store_pages)),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "kiryana.views.bad_request"
+handler403 = "kiryana.views.forbidden"
+handler404 = "kiryana.views.not_found"
+handler500 = "kiryana.views.server_error"

@@ -1,0 +1,11 @@
+"""The web process. Only here do statements have a time limit: commands may run for hours."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kiryana.settings")
+os.environ.setdefault("STATEMENT_TIMEOUT", "5s")
+os.environ.setdefault("LOCK_TIMEOUT", "3s")
+
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+
+application = get_wsgi_application()

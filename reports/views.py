@@ -1,0 +1,180 @@
+"""The dashboard and the reports of one store. Every page here can be read without JavaScript, and printed."""
+
+from datetime import timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Page, Paginator
+from django.http import Http404
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalog.models import Product
+from reports import exports, queries
+from reports.forms import DEFAULT_DAYS, PeriodForm, ShortForm, TopForm
+from stores.access import get_store, may
+from stores.models import Store
+
+PAGE_SIZE = 50
+DASHBOARD_ROWS = 8
+
+
+@login_required
+@require_safe
+def dashboard(request, code):
+    """How the store stands: sales of its business date, what is short, and the last lines of the ledger."""
+    store = get_store(request, code, "view")
+    mine, today = only(store), store.today()
+    sales = queries.daily_sales(mine, today - timedelta(days=DEFAULT_DAYS - 1), today)
+    [standing] = queries.inventory_summary(mine).rows
+    per_day = {row["business_date"]: row for row in sales.rows}
+    seen = may(store.role, "see_cost")
+    context = {
+        "now": timezone.now(),
+        "today": today,
+        "first_day": today - timedelta(days=DEFAULT_DAYS - 1),
+        "week_ago": today - timedelta(days=7),
+        "sales": sales,
+        "sold": per_day.get(today, {"documents": 0, "revenue": Decimal(0)}),
+        "sold_week_ago": per_day.get(today - timedelta(days=7)),
+        "standing": {name: standing[name] for name in ("products", "low", "out", "negative")},
+        "short": standing["low"] + standing["out"] + standing["negative"],
+        "value": standing["value_at_cost"] if seen else None,
+        "low_rows": with_products(queries.short_levels(mine)[:DASHBOARD_ROWS]),
+        "movements": queries.newest_movements(store),
+        "section": "home",
+    }
+    return render(request, "reports/dashboard.html", context)
+
+
+@login_required
+@require_safe
+def index(request, code):
+    """The reports there are, each as the question that it answers."""
+    get_store(request, code, "view")
+    return render(request, "reports/index.html", {"section": "reports"})
+
+
+@login_required
+@require_safe
+def daily_sales(request, code):
+    """Sales by business date, with a chart."""
+    store = get_store(request, code, "view")
+    wanted, form = exports.wanted(request), PeriodForm(request.GET, store.today())
+    if not form.is_valid():
+        return render(request, "reports/daily_sales.html", {"form": form, "section": "reports"}, status=400)
+    chosen = form.cleaned_data
+    days = (chosen["from"], chosen["to"])
+    report = queries.daily_sales(only(store), *days, chosen["category"])
+    if wanted:
+        return exports.answer(wanted, "daily-sales", store, exports.daily_sales(report), days)
+    context = {"form": form, "report": report, "start": days[0], "end": days[1], "today": store.today(), "section": "reports"}
+    return render(request, "reports/daily_sales.html", context | {"periods": periods(store.today())})
+
+
+@login_required
+@require_safe
+def inventory_value(request, code):
+    """What the goods on the shelves are worth, by category; only for those who may see cost."""
+    store = get_store(request, code, "see_cost")
+    wanted = exports.wanted(request)
+    report = queries.inventory_value(only(store))
+    if wanted:
+        return exports.answer(wanted, "inventory-value", store, exports.inventory_value(report))
+    context = {
+        "now": timezone.now(),
+        "totals": report.totals,
+        "rows": with_shares(report.rows, "value_at_cost", report.totals["value_at_cost"]),
+        "top": with_products(with_shares(report.top, "value_at_cost", report.totals["value_at_cost"])),
+        "section": "reports",
+    }
+    return render(request, "reports/inventory_value.html", context)
+
+
+@login_required
+@require_safe
+def low_stock(request, code):
+    """What is below zero, out or low, the most urgent first."""
+    store = get_store(request, code, "view")
+    wanted, form = exports.wanted(request), ShortForm(request.GET)
+    if not form.is_valid():
+        return render(request, "reports/low_stock.html", {"form": form, "section": "reports"}, status=400)
+    mine, state, category = only(store), form.cleaned_data["state"], form.cleaned_data["category"]
+    if wanted:
+        return exports.answer(wanted, "low-stock", store, exports.low_stock(queries.low_stock(mine, category, state)))
+    counts = queries.short_counts(mine, category)
+    page = page_of(queries.short_levels(mine, category, state), counts[state or "items"], request.GET.get("page", "1"))
+    context = {"form": form, "counts": counts, "state": state, "page": page, "rows": with_products(page), "section": "reports"}
+    return render(request, "reports/low_stock.html", context | {"now": timezone.now()})
+
+
+@login_required
+@require_safe
+def top_products(request, code):
+    """The best sellers of a period, by rupees or by quantity."""
+    store = get_store(request, code, "view")
+    wanted, form = exports.wanted(request), TopForm(request.GET, store.today())
+    if not form.is_valid():
+        return render(request, "reports/top_products.html", {"form": form, "section": "reports"}, status=400)
+    chosen = form.cleaned_data
+    days = (chosen["from"], chosen["to"])
+    report = queries.top_products(only(store), *days, chosen["category"], chosen["by"], chosen["limit"])
+    if wanted:
+        return exports.answer(wanted, "top-products", store, exports.top_products(report), days)
+    most = max((row[chosen["by"]] for row in report.rows), default=Decimal(0))
+    context = {
+        "form": form,
+        "by": chosen["by"],
+        "start": days[0],
+        "end": days[1],
+        "totals": report.totals,
+        "rows": with_products(with_shares(report.rows, chosen["by"], most)),
+        "periods": periods(store.today()),
+        "section": "reports",
+    }
+    return render(request, "reports/top_products.html", context)
+
+
+def only(store: Store):
+    """The queryset that holds this one store, as report functions take it."""
+    return Store.objects.filter(pk=store.pk)
+
+
+def periods(today) -> list[tuple]:
+    """(days, first day, last day) of the periods that are one tap away."""
+    return [(days, today - timedelta(days=days - 1), today) for days in (1, 7, DEFAULT_DAYS, 30, 90)]
+
+
+def with_products(rows) -> list[dict]:
+    """The rows, each with a Product made of its own figures, for the tags that show names, units and quantities."""
+    named = ("sku", "name", "name_ur", "unit")
+    return [{**row, "product": Product(**{name: row[name] for name in named})} for row in rows]
+
+
+def with_shares(rows, key: str, whole: Decimal) -> list[dict]:
+    """The rows, each with `share`: what part of `whole` its figure is, in percent with one decimal, half up.
+
+    None where a part says nothing: of nothing, or of a negative figure.
+    """
+    tenth = Decimal("0.1")
+    return [
+        {**row, "share": (100 * row[key] / whole).quantize(tenth, ROUND_HALF_UP) if whole > 0 and row[key] >= 0 else None}
+        for row in rows
+    ]
+
+
+class Counted(Paginator):
+    """A paginator of rows whose number is known already."""
+
+    def __init__(self, rows, count: int):
+        super().__init__(rows, PAGE_SIZE)
+        self.count = count
+
+
+def page_of(rows, count: int, number: str) -> Page:
+    """The page that the address names; 404 for one that does not exist, or for anything but a plain number."""
+    pages = Counted(rows, count)
+    if not (number.isascii() and number.isdigit() and len(number) < 9 and 1 <= int(number) <= pages.num_pages):
+        raise Http404
+    return pages.page(int(number))

@@ -1,0 +1,48 @@
+// Head office: suggestions in filters, copy buttons, one click is one act. Everything works without it.
+
+const WAIT = 150;
+
+for (const input of document.querySelectorAll("input[data-suggest]")) {
+  let timer = 0;
+  let asked = "";
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      const term = input.value.trim();
+      if (term.length < 2 || term === asked) return;
+      asked = term;
+      const answer = await fetch(`${input.dataset.suggest}&term=${encodeURIComponent(term)}`).catch(() => null);
+      if (!answer?.ok || term !== asked) return;
+      const { results } = await answer.json();
+      input.list.replaceChildren(...results.map(({ code, text }) => new Option(text, code)));
+    }, WAIT);
+  });
+}
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const field = document.getElementById(button.dataset.copy);
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    field.select();
+    await navigator.clipboard.writeText(field.value);
+    button.textContent = button.dataset.copied;
+  });
+}
+
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", () => form.querySelector("button:not([type=button])")?.setAttribute("aria-disabled", "true"));
+}
+
+// The menu of lists stands open on a desk; filters stand open where there is room or where one is set.
+const desk = matchMedia("(min-width: 62rem)");
+const unfold = () => {
+  for (const fold of document.querySelectorAll("[data-rail]")) fold.open = desk.matches;
+  for (const fold of document.querySelectorAll("[data-sieve]")) fold.open = desk.matches || "active" in fold.dataset;
+};
+desk.addEventListener("change", unfold);
+unfold();
+
+for (const menu of document.querySelectorAll("details[data-menu]")) {
+  document.addEventListener("click", (event) => menu.contains(event.target) || menu.removeAttribute("open"));
+  menu.addEventListener("keydown", (event) => event.key === "Escape" && menu.removeAttribute("open"));
+}

@@ -1,0 +1,412 @@
+"""What all pages of the head office share: lists that are paged by key and never counted, and filters that take a code.
+
+A table of ten million rows costs the same as one of ten: no count(*), no page numbers, no list of 500 names.
+"""
+
+import re
+import uuid
+from datetime import date, timedelta
+from functools import update_wrapper
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.exceptions import NotRegistered
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import quote
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import PageNotAnInteger, Paginator
+from django.db import connections, models
+from django.http import Http404, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, path, reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.html import format_html
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from stores.models import Store
+from stores.queries import InvalidCursor, keyset_page
+
+CURSOR = "cursor"
+STORE_ROW = re.compile(r"(\d{1,18})-(\d{1,18})")
+
+
+def estimated_rows(model) -> int | None:
+    """About how many rows the table of `model` has: what PostgreSQL noted when it last analysed it; None if never."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", [model._meta.db_table])
+        row = cursor.fetchone()
+    return row[0] if row and row[0] >= 0 else None
+
+
+class Uncounted(Paginator):
+    """Numbered pages of a list that is never counted: each page asks for one row more than it shows."""
+
+    def validate_number(self, number):
+        try:
+            number = int(number)
+        except (TypeError, ValueError):
+            raise PageNotAnInteger(_("That page number is not an integer")) from None
+        return max(number, 1)
+
+    def page(self, number):
+        number = self.validate_number(number)
+        bottom = (number - 1) * self.per_page
+        rows = list(self.object_list[bottom : bottom + self.per_page + 1])
+        # What is known so far; it tells `has_next` and no more.
+        self.count = bottom + len(rows)
+        return self._get_page(rows[: self.per_page], number, self)
+
+
+class KeysetList(ChangeList):
+    """A list of the admin with Older and Newer instead of page numbers, in the order its ModelAdmin names."""
+
+    def __init__(self, request, *args, **kwargs):
+        self.cursor = request.GET.get(CURSOR, "")
+        super().__init__(request, *args, **kwargs)
+        self.title = capfirst(self.opts.verbose_name_plural)
+
+    def get_filters_params(self, params=None):
+        lookups = super().get_filters_params(params)
+        lookups.pop(CURSOR, None)
+        return lookups
+
+    def get_query_string(self, new_params=None, remove=None):
+        """Another filter begins at its first page: only `new_params` can carry a cursor on."""
+        keep = new_params and CURSOR in new_params
+        return super().get_query_string(new_params, [*(remove or []), *([] if keep else [CURSOR])])
+
+    def get_ordering(self, request, queryset):
+        return []
+
+    def get_ordering_field_columns(self):
+        return {}
+
+    def get_results(self, request):
+        order = self.model_admin.get_keyset(request, self)
+        scope = f"admin:{self.opts.label_lower}:{request.user.pk}:{self.get_query_string()}"
+        try:
+            page = keyset_page(self.queryset, order=order, limit=self.list_per_page, cursor=self.cursor, scope=scope)
+        except InvalidCursor as error:
+            raise IncorrectLookupParameters from error
+        self.result_list, self.result_count = page.rows, len(page.rows)
+        self.by_time = order.startswith("-")
+        self.previous_url = self.get_query_string({CURSOR: page.previous}) if page.previous else None
+        self.next_url = self.get_query_string({CURSOR: page.next}) if page.next else None
+        # What Django's own templates and views ask for.
+        self.full_result_count = self.paginator = None
+        self.show_full_result_count = self.show_admin_actions = self.can_show_all = self.multi_page = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether this page shows all there is."""
+        return not self.previous_url and not self.next_url
+
+    @property
+    def estimate(self) -> int | None:
+        """About how many rows there are; only for the list without filters, which is the whole table."""
+        if self.has_active_filters or self.query or self.whole:
+            return None
+        return estimated_rows(self.model)
+
+    def url_for_result(self, result):
+        return self.model_admin.address(result)
+
+
+class LocalDateTime(forms.DateTimeInput):
+    """The browser's own field for date and time."""
+
+    input_type = "datetime-local"
+
+    def __init__(self, attrs=None):
+        super().__init__(attrs, format="%Y-%m-%dT%H:%M")
+
+
+class LocalDate(forms.DateInput):
+    input_type = "date"
+
+    def __init__(self, attrs=None):
+        super().__init__(attrs, format="%Y-%m-%d")
+
+
+class Amount(forms.TextInput):
+    """A number as text: phones show digits, and nothing is rounded on the way."""
+
+    def __init__(self, attrs=None):
+        super().__init__({"inputmode": "decimal", "autocomplete": "off", "dir": "ltr", "class": "vDecimalField", **(attrs or {})})
+
+
+NATIVE = {
+    models.DateTimeField: {"form_class": forms.DateTimeField, "widget": LocalDateTime},
+    models.DateField: {"form_class": forms.DateField, "widget": LocalDate},
+    models.DecimalField: {"widget": Amount},
+}
+
+
+class HouseAdmin(admin.ModelAdmin):
+    """The way all models are shown. `keyset` is the list's order: one indexed field, `-` for falling."""
+
+    keyset = "-id"
+    deletable = False
+    actions = None
+    sortable_by = ()
+    list_per_page = 50
+    paginator = Uncounted
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    formfield_overrides = NATIVE
+
+    def get_changelist(self, request, **kwargs):
+        return KeysetList
+
+    def get_keyset(self, request, changelist) -> str:
+        return self.keyset
+
+    def address(self, obj) -> str:
+        """Where the page of `obj` is."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=(quote(obj.pk),))
+
+    def has_delete_permission(self, request, obj=None):
+        return self.deletable and super().has_delete_permission(request, obj)
+
+    def tools(self, request, obj) -> list[tuple[str, str, str]]:
+        """(address, words, css class) of the buttons at the head of an object's page."""
+        return []
+
+    def facts(self, request, obj) -> dict:
+        """What the template of an object's page shows besides its fields."""
+        return {}
+
+    def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
+        if obj is not None:
+            context |= {"tools": self.tools(request, obj), **self.facts(request, obj)}
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def acts(self) -> list[tuple[str, str]]:
+        """(name, method) of pages of our own under an object: <id>/<name>/."""
+        return []
+
+    def get_urls(self):
+        def page(view):
+            def wrapper(request, object_id):
+                return self.admin_site.admin_view(view)(request, object_id)
+
+            return update_wrapper(wrapper, view)
+
+        own = [
+            path(f"<str:object_id>/{name}/", page(getattr(self, method)), name=f"{self.opts.app_label}_{self.opts.model_name}_{name}")
+            for name, method in self.acts()
+        ]
+        return own + super().get_urls()
+
+    def act_url(self, name: str, obj) -> str:
+        return f"{self.address(obj).removesuffix('change/')}{name}/"
+
+    def object_or_404(self, request, object_id: str):
+        """The object of one of our own pages, if this reader may see it at all."""
+        obj = self.get_object(request, object_id)
+        if obj is None:
+            raise Http404
+        if not self.has_view_or_change_permission(request, obj):
+            raise PermissionDenied
+        return obj
+
+    def act_page(self, request, obj, *, title, form=None, button, text="", facts=(), danger=False, extra=None, status=200):
+        """The page that asks before something is done: what will happen, a form, one button."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": obj,
+            "address": self.address(obj),
+            "title": title,
+            "form": form,
+            "button": button,
+            "text": text,
+            "facts": facts,
+            "danger": danger,
+            **(extra or {}),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "admin/act.html", context, status=status)
+
+    def done(self, request, obj, words: str) -> HttpResponseRedirect:
+        """Says what was done and goes back to the object."""
+        messages.success(request, words)
+        return redirect(self.address(obj))
+
+
+class ReadOnlyAdmin(HouseAdmin):
+    """Shown, never written here: not even by a superuser."""
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
+class StoreRowAdmin(HouseAdmin):
+    """Rows whose physical key is (store, id): their address names both, so that one index finds them."""
+
+    def address(self, obj) -> str:
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return reverse(name, args=(f"{obj.store_id}-{obj.pk}",))
+
+    def get_object(self, request, object_id, from_field=None):
+        if not (pair := STORE_ROW.fullmatch(str(object_id))):
+            return super().get_object(request, object_id, from_field)
+        rows = self.get_queryset(request).select_related(*(self.list_select_related or ()))
+        return rows.filter(store_id=int(pair[1]), pk=int(pair[2])).first()
+
+
+class CodeFilter(admin.ListFilter):
+    """Filters by one object, named by the code that people know. A text field; a script adds suggestions to it.
+
+    `field` is the foreign key of the list's model, `find` says which object a text means (None: there is no such).
+    """
+
+    template = "admin/filter_code.html"
+    field = parameter_name = ""
+    hint = ""
+
+    def __init__(self, request, params, model, model_admin):
+        super().__init__(request, params, model, model_admin)
+        self.model, self.site = model, model_admin.admin_site
+        self.text = params.pop(self.parameter_name, [""])[-1].strip()
+        self.found = self.find(self.text) if self.text else None
+
+    def find(self, text: str):
+        raise NotImplementedError
+
+    def has_output(self):
+        return True
+
+    def expected_parameters(self):
+        return [self.parameter_name]
+
+    def queryset(self, request, queryset):
+        if not self.text:
+            return queryset
+        return queryset.filter(**{self.field: self.found}) if self.found else queryset.none()
+
+    def choices(self, changelist):
+        source = self.model._meta
+        yield {
+            "hidden": carried(changelist, self.expected_parameters()),
+            "clear": changelist.get_query_string(remove=self.expected_parameters()),
+            "suggest": f"{reverse('admin:autocomplete')}?app_label={source.app_label}&model_name={source.model_name}&field_name={self.field}",
+        }
+
+
+class StoreFilter(CodeFilter):
+    title = gettext_lazy("store")
+    field = parameter_name = "store"
+    hint = "LHE-0001"
+
+    def find(self, text):
+        code = text.split()[0].upper()
+        if store := Store.objects.filter(code=code).first():
+            return store
+        named = list(Store.objects.filter(name__icontains=text)[:2])
+        return named[0] if len(named) == 1 else None
+
+
+class DayFilter(admin.ListFilter):
+    """Filters by the days from .. to (both included) of `field`, a date that an index holds."""
+
+    template = "admin/filter_days.html"
+    title = gettext_lazy("day")
+    field = "business_date"
+
+    def __init__(self, request, params, model, model_admin):
+        super().__init__(request, params, model, model_admin)
+        given = {name: params.pop(name, [""])[-1].strip() for name in self.expected_parameters()}
+        self.wrong = False
+        self.start, self.end = self.day(given["from"]), self.day(given["to"])
+
+    def day(self, text: str) -> date | None:
+        try:
+            found = parse_date(text) if text else None
+        except ValueError:
+            found = None
+        self.wrong |= bool(text) and found is None
+        return found
+
+    def has_output(self):
+        return True
+
+    def expected_parameters(self):
+        return ["from", "to"]
+
+    def queryset(self, request, queryset):
+        if self.wrong:
+            return queryset.none()
+        if self.start:
+            queryset = queryset.filter(**{f"{self.field}__gte": self.start})
+        return queryset.filter(**{f"{self.field}__lte": self.end}) if self.end else queryset
+
+    def choices(self, changelist):
+        today = timezone.localdate()
+        yesterday, month = today - timedelta(days=1), today.replace(day=1)
+        spans = [
+            (_("Any day"), None, None),
+            (_("Today"), today, today),
+            (_("Yesterday"), yesterday, yesterday),
+            (_("7 days"), today - timedelta(days=6), today),
+            (_("This month"), month, today),
+        ]
+        yield {
+            "hidden": carried(changelist, self.expected_parameters()),
+            "spans": [
+                {
+                    "words": words,
+                    "selected": (self.start, self.end) == (start, end),
+                    "url": changelist.get_query_string({"from": start and start.isoformat(), "to": end and end.isoformat()}),
+                }
+                for words, start, end in spans
+            ],
+        }
+
+
+def carried(changelist, without) -> list[tuple[str, str]]:
+    """What a filter's form must send along to keep the search and the other filters."""
+    return [
+        (name, value)
+        for name, values in changelist.filter_params.items()
+        for value in values
+        if name not in (*without, CURSOR)
+    ]
+
+
+class ActForm(forms.Form):
+    """A form whose hidden reference makes a double click one act."""
+
+    reference = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+
+def linked(site, obj, words=None) -> str:
+    """`words` (default: its name) as a link to the page of `obj` in the admin, where it has one."""
+    if obj is None:
+        return "–"
+    try:
+        url = site.get_model_admin(type(obj)).address(obj)
+    except (NotRegistered, NoReverseMatch):
+        return format_html("{}", words or obj)
+    return format_html('<a href="{}">{}</a>', url, words or obj)
+
+
+def code(text) -> str:
+    """A code or number, left to right in any language."""
+    return format_html('<bdi dir="ltr" class="code">{}</bdi>', text) if text else "–"
+
+
+def two_lines(first, second) -> str:
+    """A cell with its main words and, smaller, what belongs to them."""
+    return format_html('<span class="cell-first">{}</span><span class="cell-second">{}</span>', first, second)

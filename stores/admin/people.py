@@ -1,0 +1,234 @@
+"""Users and their groups, and what head office changed."""
+
+from django import forms
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserCreationForm
+from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_otp import devices_for_user, user_has_device
+
+from stores.admin.lists import HouseAdmin, ReadOnlyAdmin, two_lines
+from stores.models import Membership, User
+
+# Permissions that mean something in the admin; the rest belongs to tables that nobody edits.
+OWN_APPS = ["stores", "catalog", "inventory", "reports", "admin", "auth"]
+
+
+class StoresInline(admin.TabularInline):
+    """Where somebody works. A role is changed on the page of the store; here one is given or taken."""
+
+    model = Membership
+    fk_name = "user"
+    extra = 0
+    autocomplete_fields = ["store"]
+    verbose_name = gettext_lazy("store")
+    verbose_name_plural = gettext_lazy("stores")
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("store").order_by("store__code")
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+
+class NewUserForm(UserCreationForm):
+    class Meta(UserCreationForm.Meta):
+        model = User
+        fields = ["username", "language"]
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """A new password for somebody; he is never left without one."""
+
+    usable_password = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
+        for name in ("password1", "password2"):
+            self.fields[name].required = True
+
+
+@admin.register(User)
+class UserAdmin(HouseAdmin, DjangoUserAdmin):
+    """Everybody who signs in. Nobody is deleted, documents bear his name: he is made inactive.
+
+    Who is no superuser sees and changes store staff only, and can give nobody rights in the admin.
+    """
+
+    keyset = "username"
+    list_display = ["username", "full_name", "works", "active", "last_login"]
+    list_filter = ["is_active", "is_staff"]
+    search_fields = ["username", "first_name", "last_name", "email", "phone"]
+    search_help_text = gettext_lazy("User name, name, e-mail or phone")
+    ordering = ["username"]
+    filter_horizontal = []
+    inlines = [StoresInline]
+    add_form = NewUserForm
+    change_password_form = PasswordForm
+    readonly_fields = ["last_login", "date_joined", "second_factor"]
+    fieldsets = [
+        (None, {"fields": ["username", "password", "is_active"]}),
+        (gettext_lazy("Person"), {"fields": ["first_name", "last_name", "email", "phone", "language"]}),
+        (gettext_lazy("Head office"), {"fields": ["is_staff", "is_superuser", "groups", "second_factor"]}),
+        (gettext_lazy("Dates"), {"fields": ["last_login", "date_joined"]}),
+    ]
+    add_fieldsets = [(None, {"fields": ["username", "language", "password1", "password2"]})]
+
+    def get_queryset(self, request):
+        users = super().get_queryset(request)
+        return users if request.user.is_superuser else users.filter(is_staff=False, is_superuser=False)
+
+    def get_fieldsets(self, request, obj=None):
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj and not request.user.is_superuser:
+            return [fieldset for fieldset in fieldsets if "is_superuser" not in fieldset[1]["fields"]]
+        return fieldsets
+
+    def formfield_for_manytomany(self, db_field, request, **kwargs):
+        if db_field.name == "groups":
+            kwargs["widget"] = forms.CheckboxSelectMultiple()
+            kwargs["help_text"] = ""
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def acts(self):
+        return [("second-factor", "forget_devices")]
+
+    def tools(self, request, obj):
+        links = []
+        if request.user.has_perm("inventory.view_document"):
+            links.append((f"{reverse('admin:inventory_document_changelist')}?user={obj.username}", _("Documents"), ""))
+        if request.user.is_superuser and user_has_device(obj):
+            links.append((self.act_url("second-factor", obj), _("Take the second factor off"), "button-danger"))
+        return links
+
+    def forget_devices(self, request, object_id):
+        """For somebody who lost his phone and his recovery codes: he sets up a new one when he next signs in."""
+        user = self.object_or_404(request, object_id)
+        if not request.user.is_superuser:
+            raise PermissionDenied
+        if request.method == "POST":
+            with transaction.atomic():
+                for device in list(devices_for_user(user, confirmed=None)):
+                    device.delete()
+                self.log_change(request, user, "Second factor taken off.")
+            return self.done(request, user, _("%(user)s sets up a new second factor when signing in next.") % {"user": user})
+        return self.act_page(
+            request,
+            user,
+            title=_("Take the second factor off"),
+            button=_("Take it off"),
+            danger=True,
+            text=_(
+                "All devices and recovery codes of %(user)s stop working. Do this only when you are sure who is asking: "
+                "until a new device is set up, the password alone opens this account."
+            )
+            % {"user": user},
+        )
+
+    @admin.display(description=gettext_lazy("second factor"))
+    def second_factor(self, user):
+        return _("Set up") if user_has_device(user) else _("Not set up")
+
+    @admin.display(description=gettext_lazy("name"))
+    def full_name(self, user):
+        return two_lines(user.get_full_name(), user.email) if user.email else user.get_full_name() or "–"
+
+    @admin.display(description=gettext_lazy("works in"))
+    def works(self, user):
+        return _("Head office") if user.is_staff else _("Stores")
+
+    @admin.display(description=gettext_lazy("active"), boolean=True)
+    def active(self, user):
+        return user.is_active
+
+
+class Rights(forms.ModelMultipleChoiceField):
+    """Permissions of the product's own tables, as boxes to tick."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    def label_from_instance(self, permission):
+        model = permission.content_type.model_class()
+        name = model._meta.verbose_name if model else permission.content_type.model
+        word = {"add": _("add"), "change": _("change"), "delete": _("delete"), "view": _("view")}
+        return f"{name}: {word.get(permission.codename.split('_')[0], permission.name)}"
+
+
+class GroupForm(forms.ModelForm):
+    permissions = Rights(queryset=Permission.objects.none(), required=False, label=gettext_lazy("permissions"))
+
+    class Meta:
+        model = Group
+        fields = ["name", "permissions"]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if "permissions" not in self.fields:
+            return
+        registered = [model._meta.model_name for model in apps.get_models() if admin.site.is_registered(model)]
+        self.fields["permissions"].queryset = (
+            Permission.objects.filter(content_type__app_label__in=OWN_APPS, content_type__model__in=registered)
+            .select_related("content_type")
+            .order_by("content_type__app_label", "content_type__model", "codename")
+        )
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(HouseAdmin, DjangoGroupAdmin):
+    """What head-office people may do, by groups."""
+
+    keyset = "name"
+    deletable = True
+    form = GroupForm
+    list_display = ["name"]
+    search_fields = ["name"]
+    filter_horizontal = []
+
+
+@admin.register(LogEntry)
+class ChangeAdmin(ReadOnlyAdmin):
+    """What head office did, newest first."""
+
+    list_display = ["moment", "user_cell", "what", "object_cell"]
+    list_display_links = None
+    list_filter = ["action_flag"]
+    list_select_related = ["user", "content_type"]
+
+    def has_view_permission(self, request, obj=None):
+        """The list only: an entry says no more on a page of its own."""
+        return obj is None and super().has_view_permission(request, obj)
+
+    @admin.display(description=gettext_lazy("time"))
+    def moment(self, entry):
+        return timezone.localtime(entry.action_time).strftime("%Y-%m-%d %H:%M")
+
+    @admin.display(description=gettext_lazy("user"))
+    def user_cell(self, entry):
+        return entry.user.get_username()
+
+    @admin.display(description=gettext_lazy("what"))
+    def what(self, entry):
+        return two_lines(entry.get_action_flag_display(), entry.get_change_message())
+
+    @admin.display(description=gettext_lazy("of"))
+    def object_cell(self, entry):
+        kind = entry.content_type.name if entry.content_type else ""
+        url = None if entry.is_deletion() else entry.get_admin_url()
+        name = format_html('<a href="{}">{}</a>', url, entry.object_repr) if url else entry.object_repr
+        return two_lines(name, kind)
+
+

@@ -1,0 +1,285 @@
+"""Fields and serializers that take exactly what the contract says and nothing that only looks like it.
+
+Numbers become Decimal without passing through float; nothing is rounded, trimmed to fit or converted on the way in.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError as Refused
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
+
+from stores.filters import read_day, read_instant
+
+LONGEST_NUMBER = 40
+BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u061c]")
+# Joiners are part of Urdu words, but no text is made of them alone.
+INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\\s]+")
+SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d*)?[eE]([+-]?\d+)", re.ASCII)
+PLAIN = re.compile(r"-?(\d+)(?:\.(\d+))?", re.ASCII)
+
+
+class Strict(serializers.Serializer):
+    """A serializer that refuses fields it does not have."""
+
+    default_error_messages = {
+        "wrong_type": _("Send an object with fields."),
+        "unknown_field": _("There is no such field."),
+    }
+    # Names of the first system, still understood: {old name: name}.
+    synonyms: dict[str, str] = {}
+
+    def to_internal_value(self, data):
+        if not isinstance(data, Mapping):
+            raise ValidationError({"non_field_errors": [ErrorDetail(self.error_messages["wrong_type"], "wrong_type")]})
+        if self.synonyms:
+            data = {self.synonyms.get(name, name) if self.synonyms.get(name) not in data else name: value for name, value in data.items()}
+        unknown = [name for name in data if name not in self.fields or self.fields[name].read_only]
+        if unknown:
+            message = self.error_messages["unknown_field"]
+            raise ValidationError({name: [ErrorDetail(message, "unknown_field")] for name in unknown[:20]})
+        return super().to_internal_value(data)
+
+
+class StrictList(serializers.ListField):
+    """A list with bounds that are checked before its rows are."""
+
+    default_error_messages = {
+        "wrong_type": _("Send a list."),
+        "too_many": _("At most {max_length} rows."),
+        "empty": _("Give at least one row."),
+    }
+    too_many = "too_many"
+
+    def __init__(self, *args, **kwargs):
+        self.too_many = kwargs.pop("too_many", self.too_many)
+        self.most, self.least = kwargs.pop("max_length", None), kwargs.pop("min_length", 0)
+        super().__init__(*args, **kwargs)
+
+    def to_internal_value(self, data):
+        if not isinstance(data, list):
+            self.fail("wrong_type")
+        if len(data) < self.least:
+            self.fail("empty")
+        if self.most is not None and len(data) > self.most:
+            message = self.error_messages["too_many"].format(max_length=self.most)
+            raise ValidationError(message, code=self.too_many)
+        return self.run_child_validation(data)
+
+
+class Exact(serializers.DecimalField):
+    """A decimal number: a string such as "1.250", or a JSON number that was parsed without float.
+
+    `whole` digits before the point, `decimal_places` after it; `low` and `high` bound it.
+    """
+
+    default_error_messages = {
+        "wrong_type": _("Send a number as a string, such as “1.250”."),
+        "too_long": _("This number is too long."),
+        "not_ascii": _("Write numbers with the digits 0-9."),
+        "not_a_number": _("This is not a number in the form 1.250."),
+        "out_of_range": _("This number is out of range."),
+        "too_many_decimals": _("At most {places} decimals; nothing is rounded."),
+    }
+
+    def __init__(self, *, whole=9, decimal_places=3, low=None, high=None, **kwargs):
+        self.whole, self.low, self.high = whole, low, high
+        super().__init__(max_digits=None, decimal_places=decimal_places, **kwargs)
+
+    def validate_empty_values(self, data):
+        # An empty string is a wrong number; REST framework would take it for null where null is allowed.
+        return serializers.Field.validate_empty_values(self, data)
+
+    def to_internal_value(self, data):
+        if isinstance(data, bool) or not isinstance(data, (str, int, Decimal)):
+            self.fail("wrong_type")
+        number = self.from_text(data) if isinstance(data, str) else self.from_number(data)
+        if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
+            self.fail("out_of_range")
+        return number
+
+    def from_text(self, text: str) -> Decimal:
+        if len(text) > LONGEST_NUMBER:
+            self.fail("too_long")
+        if not text.isascii():
+            self.fail("not_ascii")
+        if found := PLAIN.fullmatch(text):
+            if len(found[1]) > self.whole:
+                self.fail("out_of_range")
+            if len(found[2] or "") > self.decimal_places:
+                self.fail("too_many_decimals", places=self.decimal_places)
+            return Decimal(text)
+        if (found := SCIENTIFIC.fullmatch(text)) and abs(int(found[1])) > self.whole:
+            self.fail("out_of_range")
+        return self.fail("not_a_number")
+
+    def from_number(self, number: int | Decimal) -> Decimal:
+        number = Decimal(number)
+        if not number.is_finite():
+            self.fail("not_a_number")
+        if number and (number.adjusted() >= self.whole or number.adjusted() < -20):
+            self.fail("out_of_range")
+        if -number.as_tuple().exponent > self.decimal_places:
+            self.fail("too_many_decimals", places=self.decimal_places)
+        return number
+
+
+class QuantityField(Exact):
+    """Goods in the product's unit, or packs: 3 decimals."""
+
+
+class PriceField(Exact):
+    """Rupees for one unit or a line: 2 decimals, not negative."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"decimal_places": 2, "low": Decimal(0)} | kwargs)
+
+
+class CostField(Exact):
+    """Rupees that one unit cost: 4 decimals, not negative."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"decimal_places": 4, "low": Decimal(0)} | kwargs)
+
+
+class Text(serializers.Field):
+    """Words that people read, composed (NFC) and without spaces around them.
+
+    `notes=True` allows lines and tabs, and drops marks of direction instead of refusing them.
+    """
+
+    default_error_messages = {
+        "wrong_type": _("Send a string."),
+        "too_long": _("At most {max_length} letters."),
+        "blank": _("This may not be empty."),
+        "control_character": _("This holds a control character."),
+        "bidi_control": _("This holds a mark that changes the direction of writing."),
+        "bad_character": _("This holds a character that no text has."),
+    }
+
+    def __init__(self, *, max_length: int, blank=False, notes=False, **kwargs):
+        self.max_length, self.allow_blank, self.notes = max_length, blank, notes
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data):
+        if not isinstance(data, str):
+            self.fail("wrong_type")
+        if len(data) > 4 * self.max_length:
+            self.fail("too_long", max_length=self.max_length)
+        text = unicodedata.normalize("NFC", data.replace("\r\n", "\n") if self.notes else data)
+        if self.notes:
+            text = BIDI.sub("", text)
+        elif BIDI.search(text):
+            self.fail("bidi_control")
+        text = text.strip(" \n\t") if self.notes else text.strip(" ")
+        for letter in text:
+            kind = unicodedata.category(letter)
+            if kind == "Cc" and not (self.notes and letter in "\n\t"):
+                self.fail("control_character")
+            if kind == "Cs" or (kind == "Cn" and is_noncharacter(letter)):
+                self.fail("bad_character")
+        if not INVISIBLE.sub("", text):
+            if text or not self.allow_blank:
+                self.fail("blank")
+            return ""
+        if len(text) > self.max_length:
+            self.fail("too_long", max_length=self.max_length)
+        return text
+
+    def to_representation(self, value):
+        return str(value)
+
+
+def is_noncharacter(letter: str) -> bool:
+    """Whether Unicode promises never to give this place a character; one merely not assigned yet may be kept."""
+    return 0xFDD0 <= ord(letter) <= 0xFDEF or ord(letter) & 0xFFFE == 0xFFFE
+
+
+class Code(serializers.Field):
+    """A short name that machines compare: a SKU, a barcode, a store's code. Taken literally."""
+
+    default_error_messages = {
+        "wrong_type": _("Send a string."),
+        "too_long": _("At most {max_length} letters."),
+        "blank": _("This may not be empty."),
+        "invalid_code": _("Use letters, digits and signs, without spaces."),
+    }
+
+    def __init__(self, *, max_length: int, **kwargs):
+        self.max_length = max_length
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data):
+        if not isinstance(data, str):
+            self.fail("wrong_type")
+        if not data:
+            self.fail("blank")
+        if len(data) > self.max_length:
+            self.fail("too_long", max_length=self.max_length)
+        if not data.isascii() or not data.isprintable() or " " in data:
+            self.fail("invalid_code")
+        return data
+
+    def to_representation(self, value):
+        return str(value)
+
+
+class Instant(serializers.DateTimeField):
+    """RFC 3339 with an offset."""
+
+    def to_internal_value(self, data):
+        if not isinstance(data, str):
+            raise ValidationError(_("Write the time as 2026-11-22T09:41:07+05:00."), code="wrong_type")
+        try:
+            return read_instant(data)
+        except Refused as refusal:
+            raise ValidationError(refusal.message, code=refusal.code) from None
+
+
+class Day(serializers.DateField):
+    """A business date, such as 2026-11-22."""
+
+    def to_internal_value(self, data):
+        if not isinstance(data, str):
+            raise ValidationError(_("Write the day as 2026-11-22."), code="wrong_type")
+        try:
+            return read_day(data)
+        except Refused as refusal:
+            raise ValidationError(refusal.message, code=refusal.code) from None
+
+
+class Choice(serializers.ChoiceField):
+    """One of a fixed list of words."""
+
+    default_error_messages = {"invalid_choice": _("Not one of the words that are allowed here.")}
+
+    def to_internal_value(self, data):
+        if not isinstance(data, str) or data not in self.choice_strings_to_values:
+            self.fail("invalid_choice", input="")
+        return self.choice_strings_to_values[data]
+
+
+class Flag(serializers.BooleanField):
+    """true or false, not a word or number for it."""
+
+    default_error_messages = {"wrong_type": _("Send true or false.")}
+
+    def to_internal_value(self, data):
+        if not isinstance(data, bool):
+            self.fail("wrong_type")
+        return data
+
+
+@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string", "maxLength": 100}]})
+class IdOrReference(Code):
+    """The id of a document (a number), or its reference (a string)."""
+
+    def to_internal_value(self, data):
+        if isinstance(data, int) and not isinstance(data, bool):
+            return data if 0 < data < 2**63 else 0
+        return super().to_internal_value(data)

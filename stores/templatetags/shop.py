@@ -1,0 +1,153 @@
+"""How money, quantities, times and states look on every page. `{% load shop %}`.
+
+Numbers are wrapped in <bdi dir="ltr">, so that they read the same inside Urdu text. Nothing is rounded away.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.templatetags.static import static
+from django.utils import formats
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, pgettext
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+MINUS = "−"
+WEIGHED = {"kg", "l"}
+STATES = {
+    "out": ("out", lambda: _("Out")),
+    "low": ("low", lambda: _("Low")),
+    "ok": ("ok", lambda: _("OK")),
+    "negative": ("negative", lambda: _("Below zero")),
+}
+
+
+def grouped(number: Decimal, decimals: int) -> str:
+    """`number` without its sign, with thousands set apart by commas: 1,234.50."""
+    return f"{abs(number):,.{decimals}f}"
+
+
+def places(number: Decimal) -> int:
+    """How many decimals `number` really has."""
+    return max(0, -number.normalize().as_tuple().exponent)
+
+
+def plain_money(amount: Decimal) -> str:
+    """Rs 1,250; paisa only when there are some; more decimals (average costs) only when they say something."""
+    decimals = 0 if not places(amount) else max(2, places(amount))
+    return f"{MINUS if amount < 0 else ''}Rs {grouped(amount, decimals)}"
+
+
+def plain_quantity(quantity: Decimal, unit: str = "pc") -> str:
+    """1.250 for weights (always 3 decimals), 12 for pieces."""
+    decimals = 3 if unit in WEIGHED or places(quantity) else 0
+    return f"{MINUS if quantity < 0 else ''}{grouped(quantity, decimals)}"
+
+
+def isolated(text: str) -> SafeString:
+    return format_html('<bdi dir="ltr">{}</bdi>', text)
+
+
+@register.filter
+def money(amount) -> str:
+    """An amount of rupees; a dash for none."""
+    return isolated(plain_money(Decimal(amount))) if amount is not None and amount != "" else "–"
+
+
+@register.filter
+def quantity(number, product) -> str:
+    """A quantity of `product` with its unit."""
+    if number is None or number == "":
+        return "–"
+    text = isolated(plain_quantity(Decimal(number), product.unit))
+    return format_html('<span class="no-break">{} {}</span>', text, product.get_unit_display())
+
+
+@register.filter
+def signed(number, product) -> str:
+    """A quantity with its sign in front, + or −, and its unit: what a movement did."""
+    text = plain_quantity(Decimal(number), product.unit)
+    text = isolated(text if number < 0 else "+" + text)
+    css = "no-break minus" if number < 0 else "no-break plus"
+    return format_html('<span class="{}">{} {}</span>', css, text, product.get_unit_display())
+
+
+@register.filter
+def bare(number, product) -> str:
+    """A quantity as a form field holds it: no unit, no grouping."""
+    if number is None or number == "":
+        return ""
+    number = Decimal(number)
+    return f"{number:.{3 if product.unit in WEIGHED or places(number) else 0}f}"
+
+
+@register.filter
+def count(number) -> str:
+    """How many, with thousands set apart."""
+    return isolated(f"{int(number):,}") if number is not None else "–"
+
+
+@register.filter
+def state(word: str) -> str:
+    """The chip of a stock state (out, low, ok, negative): shape, word and colour."""
+    css, label = STATES[str(word)]
+    return format_html(
+        '<span class="state state-{}"><svg class="state-shape" viewBox="0 0 12 12" aria-hidden="true">'
+        '<use href="{}#state-{}"/></svg>{}</span>',
+        css, static("img/icons.svg"), css, label(),
+    )  # fmt: skip
+
+
+@register.filter
+def shop_name(store) -> str:
+    """The store's name in the reader's language."""
+    return store.name_ur if store.name_ur and get_language() == "ur" else store.name
+
+
+@register.simple_tag
+def icon(name: str, css: str = "") -> str:
+    """One picture of static/img/icons.svg; say what it means beside it, it is hidden from screen readers."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>', css, static("img/icons.svg"), name
+    )
+
+
+def clock_text(local: datetime) -> str:
+    """3:05 pm."""
+    half = pgettext("time of day", "am") if local.hour < 12 else pgettext("time of day", "pm")
+    return f"{local.hour % 12 or 12}:{local.minute:02d} {half}"
+
+
+@register.filter
+def day(value) -> str:
+    """22 Nov 2026."""
+    return formats.date_format(value, "j M Y") if value else "–"
+
+
+@register.filter
+def clock(instant, store) -> str:
+    """The time of day in the store's zone, the whole date and time on hovering."""
+    local = instant.astimezone(ZoneInfo(store.timezone))
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', instant.isoformat(), formats.date_format(local, "j M Y") + ", " + clock_text(local), clock_text(local)
+    )
+
+
+@register.filter
+def at(instant, store) -> str:
+    """Date and time in the store's zone: 22 Nov 2026, 3:05 pm."""
+    if instant is None:
+        return "–"
+    local = instant.astimezone(ZoneInfo(store.timezone))
+    return format_html('<time datetime="{}">{}, {}</time>', instant.isoformat(), formats.date_format(local, "j M Y"), clock_text(local))
+
+
+@register.filter
+def iso(value: date | None) -> str:
+    """A date as date fields and addresses write it."""
+    return value.isoformat() if value else ""
