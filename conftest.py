@@ -37,6 +37,12 @@ def english():
         yield
 
 
+@pytest.fixture(autouse=True)
+def fast_passwords(settings):
+    """A slow hash protects stolen passwords; here it would only slow the tests."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def store(db):
     return Store.objects.create(code="LHE-0001", name="Madina Kiryana", name_ur="مدینہ کریانہ", city="Lahore")

@@ -5,14 +5,22 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from catalog.models import Barcode, Category, Pack, Product, ProductPrice, StorePrice
 from catalog.queries import clean_code, scan
-from stores.admin.lists import CodeFilter, HouseAdmin, ReadOnlyAdmin, StoreFilter, code, linked, two_lines
+from stores.admin.lists import (
+    CodeFilter,
+    HouseAdmin,
+    ReadOnlyAdmin,
+    StoreFilter,
+    code,
+    linked,
+    moment,
+    two_lines,
+)
 from stores.models import User
 from stores.templatetags.shop import at, bare, money
 
@@ -36,10 +44,6 @@ def products_named(text: str, most: int = 100) -> list[int]:
     return list(Product.objects.matching(text).values_list("pk", flat=True)[:most])
 
 
-def in_head_office_time(instant) -> str:
-    return timezone.localtime(instant).strftime("%Y-%m-%d %H:%M") if instant else "–"
-
-
 class ProductFilter(CodeFilter):
     title = gettext_lazy("product")
     field = parameter_name = "product"
@@ -54,7 +58,10 @@ class CategoryFilter(CodeFilter):
     field = parameter_name = "category"
 
     def find(self, text):
-        return Category.objects.filter(name__iexact=text).first() or Category.objects.filter(name_ur=text).first()
+        return (
+            Category.objects.filter(name__iexact=text).first()
+            or Category.objects.filter(name_ur=text).first()
+        )
 
 
 @admin.register(Category)
@@ -81,13 +88,17 @@ class BarcodeForm(forms.ModelForm):
 
     def clean_code(self):
         text = clean_code(self.cleaned_data["code"])
-        taken = Barcode.objects.filter(code=text).exclude(pk=self.instance.pk).select_related("product").first()
+        taken = (
+            Barcode.objects.filter(code=text).exclude(pk=self.instance.pk).select_related("product").first()
+        )
         if taken:
             raise ValidationError(
                 format_html(
                     _("This code belongs to {product}."),
                     product=format_html(
-                        '<a href="{}">{}</a>', reverse("admin:catalog_product_change", args=(taken.product_id,)), taken.product
+                        '<a href="{}">{}</a>',
+                        reverse("admin:catalog_product_change", args=(taken.product_id,)),
+                        taken.product,
                     ),
                 ),
                 code="duplicate_barcode",
@@ -146,7 +157,11 @@ class StorePriceInline(admin.TabularInline):
         product = request.resolver_match.kwargs.get("object_id", "")
         if not product.isdigit():
             return rows
-        newest = StorePrice.objects.filter(product=product).order_by("-effective_from", "-pk").values("pk")[:NEWEST]
+        newest = (
+            StorePrice.objects.filter(product=product)
+            .order_by("-effective_from", "-pk")
+            .values("pk")[:NEWEST]
+        )
         return rows.filter(pk__in=newest).order_by("-effective_from", "-pk")
 
     def has_change_permission(self, request, obj=None):
@@ -159,20 +174,39 @@ class StorePriceInline(admin.TabularInline):
 class ProductForm(forms.ModelForm):
     class Meta:
         model = Product
-        fields = "__all__"
+        fields = [
+            "sku",
+            "name",
+            "name_ur",
+            "aliases",
+            "category",
+            "brand",
+            "unit",
+            "quantity_step",
+            "cost_price",
+            "selling_price",
+            "status",
+        ]
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if field := self.fields.get("status"):
             # Merging moves stock between products: it is not done by choosing a word.
             field.choices = [
-                choice for choice in field.choices if choice[0] != Product.Status.MERGED or self.instance.status == Product.Status.MERGED
+                choice
+                for choice in field.choices
+                if choice[0] != Product.Status.MERGED or self.instance.status == Product.Status.MERGED
             ]
 
     def clean_status(self):
         status = self.cleaned_data["status"]
         if status == Product.Status.ARCHIVED and self.instance.pk and "status" in self.changed_data:
-            left = self.instance.levels.exclude(on_hand=0).select_related("store").order_by("store__code").first()
+            left = (
+                self.instance.levels.exclude(on_hand=0)
+                .select_related("store")
+                .order_by("store__code")
+                .first()
+            )
             if left:
                 raise ValidationError(
                     _("%(store)s still has %(quantity)s: a product is archived when it is gone everywhere."),
@@ -194,14 +228,14 @@ class ProductAdmin(HouseAdmin):
     search_fields = ["sku", "name"]
     search_help_text = gettext_lazy("Name in English, Urdu or Roman Urdu, SKU or barcode")
     autocomplete_fields = ["category"]
-    readonly_fields = ["created_at", "updated_at"]
+    readonly_fields = ["created", "changed"]
     inlines = [BarcodeInline, PackInline, StorePriceInline]
     change_form_template = "admin/product_form.html"
     fieldsets = [
         (None, {"fields": ["sku", "name", "name_ur", "aliases", "category", "brand", "status"]}),
         (gettext_lazy("Unit"), {"fields": ["unit", "quantity_step"]}),
         (gettext_lazy("Price"), {"fields": ["selling_price", "cost_price"]}),
-        (gettext_lazy("Dates"), {"fields": ["created_at", "updated_at"]}),
+        (gettext_lazy("Dates"), {"fields": ["created", "changed"]}),
     ]
 
     def get_search_results(self, request, queryset, search_term):
@@ -234,14 +268,32 @@ class ProductAdmin(HouseAdmin):
         """The newest prices, for the foot of the page."""
         if not request.user.has_perm("catalog.view_productprice"):
             return {}
-        rows = list(ProductPrice.objects.filter(pgh_obj=obj).select_related("pgh_context").order_by("-pgh_id")[:NEWEST])
+        rows = list(
+            ProductPrice.objects.filter(pgh_obj=obj)
+            .select_related("pgh_context")
+            .order_by("-pgh_id")[:NEWEST]
+        )
         names = names_behind(rows)
         return {
             "prices": [
-                (in_head_office_time(row.pgh_created_at), money(row.selling_price), money(row.cost_price), names[row.pk]) for row in rows
+                (
+                    moment(row.pgh_created_at),
+                    money(row.selling_price),
+                    money(row.cost_price),
+                    names[row.pk],
+                )
+                for row in rows
             ],
             "prices_url": f"{reverse('admin:catalog_productprice_changelist')}?product={obj.sku}",
         }
+
+    @admin.display(description=gettext_lazy("created"))
+    def created(self, product):
+        return moment(product.created_at)
+
+    @admin.display(description=gettext_lazy("changed"))
+    def changed(self, product):
+        return moment(product.updated_at)
 
     @admin.display(description=gettext_lazy("name"))
     def name_cell(self, product):
@@ -269,6 +321,7 @@ class BarcodeAdmin(HouseAdmin):
     """All codes; the place to find whose a code is, and to move one that was given wrongly."""
 
     deletable = True
+    actions_asked_for = ("view", "add", "change", "delete")
     form = BarcodeForm
     list_display = ["code_cell", "product_cell", "pack"]
     list_filter = [ProductFilter]
@@ -317,6 +370,8 @@ class StorePriceAdmin(HouseAdmin):
     list_select_related = ["store", "product"]
     autocomplete_fields = ["store", "product"]
 
+    actions_asked_for = ("view", "add")
+
     def has_change_permission(self, request, obj=None):
         return False
 
@@ -343,8 +398,12 @@ class PriceProductFilter(ProductFilter):
 
 def names_behind(rows: list[ProductPrice]) -> dict[int, str]:
     """Who made each of these price changes, by the row's key; a dash where the history does not know. One query."""
-    users = {row.pk: (row.pgh_context.metadata or {}).get("user") if row.pgh_context_id else None for row in rows}
-    known = dict(User.objects.filter(pk__in={pk for pk in users.values() if pk}).values_list("pk", "username"))
+    users = {
+        row.pk: (row.pgh_context.metadata or {}).get("user") if row.pgh_context_id else None for row in rows
+    }
+    known = dict(
+        User.objects.filter(pk__in={pk for pk in users.values() if pk}).values_list("pk", "username")
+    )
     return {key: known.get(user, "–") for key, user in users.items()}
 
 
@@ -353,19 +412,24 @@ class ProductPriceAdmin(ReadOnlyAdmin):
     """What products cost and when it changed; written by the database itself."""
 
     keyset = "-pk"
-    list_display = ["moment", "product_cell", "price_cell", "cost_cell"]
+    listed_as = gettext_lazy("Price history")
+    list_display = ["when", "product_cell", "price_cell", "cost_cell"]
     list_display_links = None
     list_filter = [PriceProductFilter]
 
     def get_queryset(self, request):
-        return super().get_queryset(request).prefetch_related(Prefetch("pgh_obj", Product.objects.only("sku", "name", "name_ur")))
+        return (
+            super()
+            .get_queryset(request)
+            .prefetch_related(Prefetch("pgh_obj", Product.objects.only("sku", "name", "name_ur")))
+        )
 
     def has_view_permission(self, request, obj=None):
         return obj is None and super().has_view_permission(request, obj)
 
     @admin.display(description=gettext_lazy("time"))
-    def moment(self, row):
-        return in_head_office_time(row.pgh_created_at)
+    def when(self, row):
+        return moment(row.pgh_created_at)
 
     @admin.display(description=gettext_lazy("product"))
     def product_cell(self, row):

@@ -1,5 +1,7 @@
 """Head office: levels, the ledger and alerts, to look at. What changes stock goes through the services, like everywhere."""
 
+from datetime import timedelta
+
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
@@ -8,12 +10,21 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from catalog.admin import ProductFilter, products_named
 from catalog.models import Product
 from inventory.models import Document, Kind, LowStockAlert, Movement, Reason, StockLevel
-from inventory.services import Actor, AlreadyReversed, Line, Posted, Refused, find, post_document, reverse_document
+from inventory.services import (
+    Actor,
+    AlreadyReversed,
+    Line,
+    Posted,
+    Refused,
+    find,
+    post_document,
+    reverse_document,
+)
 from stores.admin.lists import (
     ActForm,
     Amount,
@@ -25,18 +36,31 @@ from stores.admin.lists import (
     code,
     linked,
     two_lines,
+    yes_no,
 )
 from stores.admin.places import UserFilter
 from stores.models import Store
-from stores.templatetags.shop import at, bare, day, money, quantity, signed, state
+from stores.templatetags.shop import at, bare, clock, day, money, quantity, signed, state
+
+# What is written down this long after it happened is marked.
+LATE = timedelta(hours=1)
 
 
-def store_cell(site, row) -> str:
+def store_cell(row) -> str:
     return two_lines(code(row.store.code), row.store.name)
 
 
 def product_cell(row) -> str:
     return two_lines(row.product.label, code(row.product.sku))
+
+
+def happened(row) -> str:
+    """When it happened, by the store's clock; and that it was written down late, if it was."""
+    late = _("recorded late") if row.recorded_at - row.occurred_at > LATE else ""
+    return two_lines(
+        day(row.business_date),
+        format_html("{}{}", clock(row.occurred_at, row.store), f" · {late}" if late else ""),
+    )
 
 
 def void_tag(document) -> str:
@@ -84,28 +108,42 @@ class AdjustForm(ActForm):
         help_text=gettext_lazy("What is on the shelf; the difference is worked out."),
     )
     seen = forms.DecimalField(widget=forms.HiddenInput, max_digits=14, decimal_places=3)
-    reason = forms.ModelChoiceField(label=gettext_lazy("Reason"), queryset=Reason.objects.none(), empty_label=gettext_lazy("Choose …"))
-    notes = forms.CharField(label=gettext_lazy("Notes"), required=False, max_length=500, widget=forms.Textarea({"rows": 2}))
+    reason = forms.ModelChoiceField(
+        label=gettext_lazy("Reason"), queryset=Reason.objects.none(), empty_label=gettext_lazy("Choose …")
+    )
+    notes = forms.CharField(
+        label=gettext_lazy("Notes"), required=False, max_length=500, widget=forms.Textarea({"rows": 2})
+    )
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         uses = [Reason.Use.ADJUSTMENT, Reason.Use.WASTAGE]
-        self.fields["reason"].queryset = Reason.objects.filter(active=True, use__in=uses).order_by("use", "name")
+        self.fields["reason"].queryset = Reason.objects.filter(active=True, use__in=uses).order_by(
+            "use", "name"
+        )
 
     def clean(self):
         cleaned = super().clean()
         if not self.errors and (cleaned.get("change") is None) == (cleaned.get("counted") is None):
-            raise ValidationError(_("Give one of the two: by how much it changes, or how much was counted."), code="one_of_two")
+            raise ValidationError(
+                _("Give one of the two: by how much it changes, or how much was counted."), code="one_of_two"
+            )
         return cleaned
 
 
 class ReverseForm(ActForm):
-    reason = forms.ModelChoiceField(label=gettext_lazy("Reason"), queryset=Reason.objects.none(), empty_label=gettext_lazy("Choose …"))
-    notes = forms.CharField(label=gettext_lazy("Notes"), required=False, max_length=500, widget=forms.Textarea({"rows": 2}))
+    reason = forms.ModelChoiceField(
+        label=gettext_lazy("Reason"), queryset=Reason.objects.none(), empty_label=gettext_lazy("Choose …")
+    )
+    notes = forms.CharField(
+        label=gettext_lazy("Notes"), required=False, max_length=500, widget=forms.Textarea({"rows": 2})
+    )
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["reason"].queryset = Reason.objects.filter(active=True, use=Reason.Use.REVERSAL).order_by("name")
+        self.fields["reason"].queryset = Reason.objects.filter(active=True, use=Reason.Use.REVERSAL).order_by(
+            "name"
+        )
 
 
 @admin.register(Reason)
@@ -154,15 +192,31 @@ class StockLevelAdmin(StoreRowAdmin):
     search_fields = ["product__sku"]
     search_help_text = gettext_lazy("Product: name, SKU or barcode")
     fieldsets = [
-        (None, {"fields": ["store_link", "product_link", "on_hand_cell", "state_cell", "oversold_since"]}),
+        (
+            None,
+            {
+                "fields": [
+                    "store_link",
+                    "product_link",
+                    "on_hand_cell",
+                    "state_cell",
+                    "below_zero_since",
+                    "counted",
+                ]
+            },
+        ),
         (gettext_lazy("Reorder"), {"fields": ["reorder_point", "target_level"]}),
-        (gettext_lazy("Cost"), {"fields": ["cost_cell", "value_cell", "cost_estimated"]}),
-        (gettext_lazy("Ledger"), {"fields": ["seq", "last_counted_at", "updated_at", "listed"]}),
+        (gettext_lazy("Cost"), {"fields": ["cost_cell", "value_cell", "estimated"]}),
+        (gettext_lazy("Ledger"), {"fields": ["seq", "changed", "part_of_range"]}),
     ]
     readonly_fields = [
-        "store_link", "product_link", "on_hand_cell", "state_cell", "oversold_since", "cost_cell", "value_cell",
-        "cost_estimated", "seq", "last_counted_at", "updated_at", "listed",
+        "store_link", "product_link", "on_hand_cell", "state_cell", "below_zero_since", "counted", "cost_cell", "value_cell",
+        "estimated", "seq", "changed", "part_of_range",
     ]  # fmt: skip
+    actions_asked_for = ("view", "change")
+
+    def name_of(self, obj):
+        return f"{obj.product.label} · {obj.store.code}"
 
     def has_add_permission(self, request):
         return False
@@ -181,7 +235,13 @@ class StockLevelAdmin(StoreRowAdmin):
         return request.user.has_perm("inventory.add_document")
 
     def tools(self, request, obj):
-        links = [(f"{reverse('admin:inventory_movement_changelist')}?store={obj.store.code}&product={obj.product.sku}", _("Movements"), "")]
+        links = [
+            (
+                f"{reverse('admin:inventory_movement_changelist')}?store={obj.store.code}&product={obj.product.sku}",
+                _("Movements"),
+                "",
+            )
+        ]
         if not request.user.has_perm("inventory.view_movement"):
             links = []
         if self.may_post(request):
@@ -205,7 +265,9 @@ class StockLevelAdmin(StoreRowAdmin):
                 form.data = form.data.copy()
                 form.data["seen"] = str(level.on_hand)
             else:
-                return self.done(request, level, _("Recorded as %(number)s.") % {"number": posted.document.number})
+                return self.done(
+                    request, level, _("Recorded as %(number)s.") % {"number": posted.document.number}
+                )
         return self.act_page(
             request,
             level,
@@ -214,7 +276,7 @@ class StockLevelAdmin(StoreRowAdmin):
             button=_("Adjust stock"),
             facts=[
                 (_("Product"), product_cell(level)),
-                (_("Store"), store_cell(self.admin_site, level)),
+                (_("Store"), store_cell(level)),
                 (_("On hand now"), quantity(level.on_hand, level.product)),
             ],
             status=422 if form.errors else 200,
@@ -230,15 +292,22 @@ class StockLevelAdmin(StoreRowAdmin):
         reference = str(data["reference"])
         change = data["change"]
         if change is None:
-            level = StockLevel.objects.select_for_update(of=["self"]).select_related("store", "product").get(
-                store_id=level.store_id, pk=level.pk
+            level = (
+                StockLevel.objects.select_for_update(of=["self"])
+                .select_related("store", "product")
+                .get(store_id=level.store_id, pk=level.pk)
             )
             if first := find(level.store, reference):
                 return self.same_count(first, level, data)
             if level.on_hand != data["seen"]:
                 raise Refused(
-                    _("Stock moved while this page was open: %(before)s then, %(now)s now. Check and send again.")
-                    % {"before": bare(data["seen"], level.product), "now": bare(level.on_hand, level.product)},
+                    _(
+                        "Stock moved while this page was open: %(before)s then, %(now)s now. Check and send again."
+                    )
+                    % {
+                        "before": bare(data["seen"], level.product),
+                        "now": bare(level.on_hand, level.product),
+                    },
                     code="quantity_changed",
                 )
             change = data["counted"] - level.on_hand
@@ -258,16 +327,25 @@ class StockLevelAdmin(StoreRowAdmin):
             notes=data["notes"],
         )
         [movement] = posted.movements
-        words = f"{posted.document.number}: {movement.quantity} ({reason.code}), {movement.balance_after} after."
+        words = (
+            f"{posted.document.number}: {movement.quantity} ({reason.code}), {movement.balance_after} after."
+        )
         log_posted(request, level, posted, words)
         return posted
 
     def same_count(self, first: Document, level: StockLevel, data: dict) -> Posted:
         """The document that this very form made before; refuses another form under its reference."""
         movements = list(Movement.objects.filter(store_id=first.store_id, document=first))
-        same = len(movements) == 1 and movements[0].product_id == level.product_id and movements[0].balance_after == data["counted"]
+        same = (
+            len(movements) == 1
+            and movements[0].product_id == level.product_id
+            and movements[0].balance_after == data["counted"]
+        )
         if not same or first.reason_id != data["reason"].pk or first.notes != data["notes"]:
-            raise Refused(_("This form was sent before with other figures. Load the page again."), code="idempotency_key_reused")
+            raise Refused(
+                _("This form was sent before with other figures. Load the page again."),
+                code="idempotency_key_reused",
+            )
         return Posted(first, movements, replayed=True)
 
     @admin.display(description=gettext_lazy("product"))
@@ -276,7 +354,7 @@ class StockLevelAdmin(StoreRowAdmin):
 
     @admin.display(description=gettext_lazy("store"))
     def store_cell(self, level):
-        return store_cell(self.admin_site, level)
+        return store_cell(level)
 
     @admin.display(description=gettext_lazy("product"))
     def product_link(self, level):
@@ -285,6 +363,26 @@ class StockLevelAdmin(StoreRowAdmin):
     @admin.display(description=gettext_lazy("store"))
     def store_link(self, level):
         return linked(self.admin_site, level.store)
+
+    @admin.display(description=gettext_lazy("below zero since"))
+    def below_zero_since(self, level):
+        return at(level.oversold_since, level.store)
+
+    @admin.display(description=gettext_lazy("last counted"))
+    def counted(self, level):
+        return at(level.last_counted_at, level.store)
+
+    @admin.display(description=gettext_lazy("changed"))
+    def changed(self, level):
+        return at(level.updated_at, level.store)
+
+    @admin.display(description=gettext_lazy("cost is estimated"))
+    def estimated(self, level):
+        return yes_no(level.cost_estimated)
+
+    @admin.display(description=gettext_lazy("part of this store's assortment"))
+    def part_of_range(self, level):
+        return yes_no(level.listed)
 
     @admin.display(description=gettext_lazy("on hand"))
     def on_hand_cell(self, level):
@@ -329,16 +427,26 @@ class DocumentAdmin(ReadOnlyAdmin):
     search_fields = ["reference"]
     search_help_text = gettext_lazy("Number such as S-000123, or the whole reference")
     change_form_template = "admin/document_form.html"
-    fieldsets = [
-        (None, {"fields": ["number_cell", "kind_cell", "store_link", "business_date", "occurred", "recorded", "who", "source"]}),
-        (
-            gettext_lazy("What it says"),
-            {"fields": ["total_cell", "reason", "notes", "reference", "reverses_link", "reversed_link", "returns_link"]},
-        ),
-    ]
     readonly_fields = [
-        "number_cell", "kind_cell", "store_link", "occurred", "recorded", "who", "total_cell", "reverses_link", "reversed_link", "returns_link",
+        "kind_cell", "store_link", "day_cell", "occurred", "recorded", "who", "total_cell", "reverses_link", "reversed_link", "returns_link",
+        "reference_cell",
     ]  # fmt: skip
+    actions_asked_for = ("view", "add")
+    words_for_actions = {"add": gettext_lazy("adjust and reverse stock")}
+
+    def get_fieldsets(self, request, obj=None):
+        """What it says; of what may be missing, only what is there."""
+        said = [
+            ("total_cell", True),
+            ("reason", obj.reason_id),
+            ("notes", obj.notes),
+            ("reference_cell", True),
+            ("reverses_link", obj.reverses_id),
+            ("reversed_link", self.void_of(obj)),
+            ("returns_link", obj.returns_id),
+        ]
+        facts = ["kind_cell", "store_link", "day_cell", "occurred", "recorded", "who"]
+        return [(None, {"fields": [*facts, *(name for name, there in said if there)]})]
 
     def get_queryset(self, request):
         return super().get_queryset(request).defer("fingerprint")
@@ -346,7 +454,9 @@ class DocumentAdmin(ReadOnlyAdmin):
     def get_object(self, request, object_id, from_field=None):
         if not (str(object_id).isascii() and str(object_id).isdigit()) or len(str(object_id)) > 18:
             return None
-        return self.get_queryset(request).select_related(*self.list_select_related).filter(pk=object_id).first()
+        return (
+            self.get_queryset(request).select_related(*self.list_select_related).filter(pk=object_id).first()
+        )
 
     def get_search_results(self, request, queryset, search_term):
         """By number, else by the caller's reference: looked up store by store, as its index is kept."""
@@ -355,13 +465,19 @@ class DocumentAdmin(ReadOnlyAdmin):
             return queryset, False
         if (pk := document_numbered(text)) and (found := queryset.filter(pk=pk)).exists():
             return found, False
-        return queryset.filter(store__in=list(Store.objects.values_list("pk", flat=True)), reference=text), False
+        return queryset.filter(
+            store__in=list(Store.objects.values_list("pk", flat=True)), reference=text
+        ), False
 
     def acts(self):
         return [("reverse", "reverse")]
 
     def may_reverse(self, request, document) -> bool:
-        return request.user.has_perm("inventory.add_document") and not document.reverses_id and self.void_of(document) is None
+        return (
+            request.user.has_perm("inventory.add_document")
+            and not document.reverses_id
+            and self.void_of(document) is None
+        )
 
     def void_of(self, document) -> Document | None:
         """The document that undid this one."""
@@ -371,7 +487,11 @@ class DocumentAdmin(ReadOnlyAdmin):
         return document.void
 
     def tools(self, request, obj):
-        return [(self.act_url("reverse", obj), _("Reverse"), "button-danger")] if self.may_reverse(request, obj) else []
+        return (
+            [(self.act_url("reverse", obj), _("Reverse"), "button-danger")]
+            if self.may_reverse(request, obj)
+            else []
+        )
 
     def facts(self, request, obj):
         return {"lines": self.lines(obj)}
@@ -403,14 +523,19 @@ class DocumentAdmin(ReadOnlyAdmin):
                 form.add_error(None, refusal)
             else:
                 return self.done(
-                    request, posted.document, _("%(old)s was reversed by %(new)s.") % {"old": document.number, "new": posted.document.number}
+                    request,
+                    posted.document,
+                    _("%(old)s was reversed by %(new)s.")
+                    % {"old": document.number, "new": posted.document.number},
                 )
         elif request.method == "GET" and not self.may_reverse(request, document):
             form = None
         lines = self.lines(document)
         closed = None
         if form is None:
-            closed = AlreadyReversed(_("This document was voided before, or is a void itself."), code="already_reversed").message
+            closed = AlreadyReversed(
+                _("This document was voided before, or is a void itself."), code="already_reversed"
+            ).message
         return self.act_page(
             request,
             document,
@@ -418,14 +543,20 @@ class DocumentAdmin(ReadOnlyAdmin):
             form=form,
             button=_("Reverse this document"),
             danger=True,
-            text=closed or _("Every line is mirrored at the same price and cost. The document itself stays in the ledger."),
+            text=closed
+            or _(
+                "Every line is mirrored at the same price and cost. The document itself stays in the ledger."
+            ),
             facts=[
                 (_("Kind"), document.get_kind_display()),
-                (_("Store"), store_cell(self.admin_site, document)),
+                (_("Store"), store_cell(document)),
                 (_("Happened"), at(document.occurred_at, document.store)),
                 (_("Total"), money(document.total)),
             ],
-            extra={"changes": [(line.product, signed(-line.quantity, line.product)) for line in lines], "closed": bool(closed)},
+            extra={
+                "changes": [(line.product, signed(-line.quantity, line.product)) for line in lines],
+                "closed": bool(closed),
+            },
             status=422 if form is not None and form.errors else 200,
         )
 
@@ -439,7 +570,7 @@ class DocumentAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("store"))
     def store_cell(self, document):
-        return store_cell(self.admin_site, document)
+        return store_cell(document)
 
     @admin.display(description=gettext_lazy("store"))
     def store_link(self, document):
@@ -447,12 +578,19 @@ class DocumentAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("happened"))
     def when(self, document):
-        late = document.recorded_at.date() > document.occurred_at.date()
-        return two_lines(at(document.occurred_at, document.store), _("recorded later") if late else "")
+        return happened(document)
 
     @admin.display(description=gettext_lazy("happened"))
     def occurred(self, document):
         return at(document.occurred_at, document.store)
+
+    @admin.display(description=gettext_lazy("business date"))
+    def day_cell(self, document):
+        return day(document.business_date)
+
+    @admin.display(description=gettext_lazy("reference"))
+    def reference_cell(self, document):
+        return code(document.reference)
 
     @admin.display(description=gettext_lazy("recorded"))
     def recorded(self, document):
@@ -460,7 +598,10 @@ class DocumentAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("total"))
     def total_cell(self, document):
-        return two_lines(money(document.total), _("%(count)d lines") % {"count": document.line_count})
+        return two_lines(
+            money(document.total),
+            ngettext("%(n)d line", "%(n)d lines", document.line_count) % {"n": document.line_count},
+        )
 
     @admin.display(description=gettext_lazy("by"))
     def who(self, document):
@@ -483,7 +624,15 @@ class DocumentAdmin(ReadOnlyAdmin):
 class MovementAdmin(ReadOnlyAdmin):
     """The ledger, line by line, newest first."""
 
-    list_display = ["product_cell", "store_cell", "kind_cell", "signed_cell", "balance_cell", "when", "document_cell"]
+    list_display = [
+        "product_cell",
+        "store_cell",
+        "kind_cell",
+        "signed_cell",
+        "balance_cell",
+        "when",
+        "document_cell",
+    ]
     list_display_links = None
     list_filter = [StoreFilter, ProductFilter, DayFilter, "kind"]
     list_select_related = ["store", "product", "document"]
@@ -496,13 +645,17 @@ class MovementAdmin(ReadOnlyAdmin):
     def get_object(self, request, object_id, from_field=None):
         if not (str(object_id).isascii() and str(object_id).isdigit()) or len(str(object_id)) > 18:
             return None
-        return self.get_queryset(request).select_related(*self.list_select_related).filter(pk=object_id).first()
+        return (
+            self.get_queryset(request).select_related(*self.list_select_related).filter(pk=object_id).first()
+        )
 
     def get_search_results(self, request, queryset, search_term):
         text = search_term.strip()
         if not text:
             return queryset, False
-        if (pk := document_numbered(text)) and (document := Document.objects.filter(pk=pk).only("pk", "store_id").first()):
+        if (pk := document_numbered(text)) and (
+            document := Document.objects.filter(pk=pk).only("pk", "store_id").first()
+        ):
             return queryset.filter(store_id=document.store_id, document=document), False
         products = Product.objects.filter(pk__in=products_named(text, most=20)).values_list("pk", flat=True)
         return queryset.filter(product__in=list(products)), False
@@ -513,7 +666,7 @@ class MovementAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("store"))
     def store_cell(self, row):
-        return store_cell(self.admin_site, row)
+        return store_cell(row)
 
     @admin.display(description=gettext_lazy("kind"))
     def kind_cell(self, row):
@@ -529,7 +682,7 @@ class MovementAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("happened"))
     def when(self, row):
-        return two_lines(at(row.occurred_at, row.store), day(row.business_date) if row.business_date != row.occurred_at.date() else "")
+        return happened(row)
 
     @admin.display(description=gettext_lazy("document"))
     def document_cell(self, row):
@@ -567,7 +720,7 @@ class LowStockAlertAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("store"))
     def store_cell(self, alert):
-        return store_cell(self.admin_site, alert)
+        return store_cell(alert)
 
     @admin.display(description=gettext_lazy("fell to"))
     def fell_to(self, alert):
@@ -585,5 +738,3 @@ class LowStockAlertAdmin(ReadOnlyAdmin):
         if alert.closed_at is None:
             return format_html('<span class="state state-low">{}</span>', _("Open"))
         return at(alert.closed_at, alert.store)
-
-

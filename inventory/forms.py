@@ -161,12 +161,13 @@ class LevelForm(AdjustmentForm):
         how, quantity, reason = (self.cleaned_data.get(name) for name in ("how", "quantity", "reason"))
         if how is None or quantity is None or reason is None:
             return
+        is_wastage = self.kind == Kind.WASTAGE
         if how == self.How.COUNTED:
             if first := self.was_posted():
                 # Sent twice: the count was posted, so there is no difference left to compute. Ask for what was posted.
                 [movement] = first.movements.filter(store=self.store)[:1]
                 change = movement.quantity if movement.balance_after == quantity else quantity - movement.balance_after + movement.quantity
-                self.cleaned_data["change"] = abs(change) if self.kind == Kind.WASTAGE else change
+                self.cleaned_data["change"] = abs(change) if is_wastage else change
                 return
             if self.cleaned_data.get("seen") != self.level.seq:
                 # What was seen is stale; the form comes back with the number that holds now.
@@ -187,9 +188,9 @@ class LevelForm(AdjustmentForm):
             change = quantity if how == self.How.MORE else -quantity
             if change == 0:
                 self.add_error("quantity", ValidationError(_("Must be above zero."), code="must_be_positive"))
-        if reason.use == Reason.Use.WASTAGE and change > 0:
+        if is_wastage and change > 0:
             self.add_error("reason", ValidationError(_("“%(reason)s” takes goods away. Choose another reason for more.") % {"reason": reason}, code="invalid"))
-        self.cleaned_data["change"] = abs(change) if self.kind == Kind.WASTAGE else change
+        self.cleaned_data["change"] = abs(change) if is_wastage else change
 
     def refuse(self, refusal: Refused) -> None:
         if isinstance(refusal, InvalidDocument) and refusal.lines:
@@ -350,7 +351,8 @@ class BaseLines(forms.BaseFormSet):
         Words that no code, SKU or earlier choice answers cost two queries a line. A line for which several products fit
         gets `options`, one for which none fits a `problem`.
         """
-        lines = [line for line in self.filled if line.text]
+        # A null character is refused by the field itself, and PostgreSQL cannot even be asked about one.
+        lines = [line for line in self.filled if line.text and "\0" not in line.text]
         scans = scan_many({line.text for line in lines}, self.store, at)
         wanted = {line: self.chosen_sku(line) for line in lines if line.text not in scans}
         skus = {sku for sku in wanted.values() if sku} | {line.text.upper() for line in wanted}
@@ -368,12 +370,12 @@ class BaseLines(forms.BaseFormSet):
     def chosen_sku(self, line: LineForm) -> str:
         """The SKU that was chosen for exactly these words."""
         same = " ".join((line["asked"].value() or "").split()) == line.text
-        return (line["product"].value() or "").strip() if same else ""
+        return (line["product"].value() or "").replace("\0", "").strip() if same else ""
 
     def ask(self, line: LineForm, at: datetime | None) -> None:
         """One product that fits is taken; of several the reader chooses."""
         hits = Product.objects.filter(status__in=SELLABLE).matching(line.text).priced(self.store, at)
-        hits = list(hits.order_by("name", "pk")[: MOST_CHOICES + 1]) if "\0" not in line.text else []
+        hits = list(hits.order_by("name", "pk")[: MOST_CHOICES + 1])
         if len(hits) == 1:
             line.settle(Found(hits[0]))
         elif hits:
@@ -401,7 +403,7 @@ class BaseLines(forms.BaseFormSet):
     def completed(self, blank: int = ROWS) -> dict:
         """What was typed, as data for a new formset: empty lines left out, what is known filled in, `blank` added.
 
-        A piece whose quantity is missing becomes 1; a weight label tells its own; a pack's code counts packs.
+        A piece that is sold without a quantity becomes 1; a weight label tells its own; a pack's code counts packs.
         """
         data, lines = {}, self.filled
         for number, line in enumerate(lines):
@@ -411,7 +413,7 @@ class BaseLines(forms.BaseFormSet):
                 if not values["quantity"] and not values.get("amount"):
                     if found.quantity is not None:
                         values["quantity"] = bare(found.quantity, found.product)
-                    elif found.product.quantity_step == WHOLE_STEPS and "direction" not in self.boxes:
+                    elif found.product.quantity_step == WHOLE_STEPS and "amount" in self.boxes:
                         values["quantity"] = "1"
                 if "pack" in line.fields:
                     pack = found.packs[0] if values["pack"] == "pack" and len(found.packs) == 1 else found.pack
@@ -534,6 +536,11 @@ class MovementFilter(FilterForm):
         self.fields["user"].label_from_instance = lambda user: user.get_full_name() or user.get_username()
         self.fields["product"].widget.input_type = "search"
         self.fields["product"].widget.attrs |= {"placeholder": _("Item: name, code or barcode"), "enterkeyhint": "search"}
+
+    @property
+    def has_more(self) -> bool:
+        """Whether anything but the item narrows the list."""
+        return any(self[name].value() for name in self.fields if name != "product")
 
     def clean(self):
         start, end = self.cleaned_data.get("date_from"), self.cleaned_data.get("date_to")

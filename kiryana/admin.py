@@ -41,6 +41,8 @@ ORDER = {
     "reports": ["dailystock"],
     "admin": ["logentry"],
 }
+# Small apps of Django's that stand under one of ours.
+BESIDE = {"auth": "stores", "admin": "stores"}
 MOST = 100
 RECOVERY_CODES = 10
 # How long a setup page may stay open before its key is no longer taken.
@@ -53,7 +55,7 @@ class CodeForm(forms.Form):
     code = forms.CharField(
         label=gettext_lazy("Code"),
         max_length=20,
-        widget=forms.TextInput({"autocomplete": "one-time-code", "autofocus": True, "dir": "ltr", "class": "input code-input"}),
+        widget=forms.TextInput({"autocomplete": "one-time-code", "dir": "ltr", "class": "input code-input"}),
     )
 
     def clean_code(self):
@@ -70,7 +72,9 @@ class Codes(AutocompleteJsonView):
     """Suggestions of the autocomplete fields, with the code that filters send (a SKU, a store's code, a user name)."""
 
     def serialize_result(self, obj, to_field_name):
-        own = next((getattr(obj, name) for name in ("sku", "code", "username", "name") if hasattr(obj, name)), "")
+        own = next(
+            (getattr(obj, name) for name in ("sku", "code", "username", "name") if hasattr(obj, name)), ""
+        )
         return super().serialize_result(obj, to_field_name) | {"code": own}
 
 
@@ -81,7 +85,8 @@ class HeadOffice(admin.AdminSite):
     site_header = gettext_lazy("Kiryana head office")
     index_title = gettext_lazy("To do")
     login_form = AdminAuthenticationForm
-    empty_value_display = "–"
+    password_change_template = "admin/password.html"
+    password_change_done_template = "admin/password_done.html"
     enable_nav_sidebar = True
 
     def register(self, model_or_iterable, admin_class=None, **options):
@@ -101,7 +106,9 @@ class HeadOffice(admin.AdminSite):
 
     def has_permission(self, request):
         if not hasattr(request, "may_enter_head_office"):
-            request.may_enter_head_office = self.is_head_office(request) and not self.needs_second_factor(request)
+            request.may_enter_head_office = self.is_head_office(request) and not self.needs_second_factor(
+                request
+            )
         return request.may_enter_head_office
 
     def admin_view(self, view, cacheable=False):
@@ -109,7 +116,9 @@ class HeadOffice(admin.AdminSite):
         guarded = super().admin_view(view, cacheable)
 
         def inner(request, *args, **kwargs):
-            leaving = request.user.is_authenticated and request.path == reverse("admin:logout", current_app=self.name)
+            leaving = request.user.is_authenticated and request.path == reverse(
+                "admin:logout", current_app=self.name
+            )
             with timezone.override(self.clock()):
                 response = (view if leaving else guarded)(request, *args, **kwargs)
                 if hasattr(response, "render") and not response.is_rendered:
@@ -171,15 +180,27 @@ class HeadOffice(admin.AdminSite):
         ]
 
     def show(self, request, template: str, title: str, status: int = 200, **context):
+        from stores.views import next_page
+
         request.current_app = self.name
-        known = {**self.each_context(request), "title": title, "next": request.POST.get("next") or request.GET.get("next", "")}
+        known = {**self.each_context(request), "title": title, "next": next_page(request, "")}
         return TemplateResponse(request, template, {**known, **context}, status=status)
 
     def matched(self, request, form: CodeForm):
         """The device of this user that knows the code in `form`, used up by it; None with the reason on the form."""
-        usage = get_usage(request, group="second-factor", key=lambda *_args: str(request.user.pk), rate=settings.LOGIN_RATE, increment=True)
+        usage = get_usage(
+            request,
+            group="second-factor",
+            key=lambda *_args: str(request.user.pk),
+            rate=settings.LOGIN_RATE,
+            increment=True,
+        )
         if usage and usage["should_limit"]:
-            form.add_error("code", _("Too many attempts. Wait %(seconds)d seconds and try again.") % {"seconds": max(usage["time_left"], 1)})
+            form.add_error(
+                "code",
+                _("Too many attempts. Wait %(seconds)d seconds and try again.")
+                % {"seconds": max(usage["time_left"], 1)},
+            )
             return None
         from django_otp import devices_for_user
 
@@ -188,7 +209,9 @@ class HeadOffice(admin.AdminSite):
         for device in devices_for_user(request.user):
             if device._meta.model_name == kind and verify_token(request.user, device.persistent_id, code):
                 return device
-        form.add_error("code", _("This code is not right. Take the newest one that the app shows; each works once."))
+        form.add_error(
+            "code", _("This code is not right. Take the newest one that the app shows; each works once.")
+        )
         return None
 
     def verify(self, request):
@@ -227,7 +250,9 @@ class HeadOffice(admin.AdminSite):
                 return self.show_codes(request, codes, _("Your second factor is set up"))
         device = TOTPDevice(user=request.user, key=key)
         # Only the picture's own path and size: no style, no script, nothing asked from outside.
-        picture = segno.make(device.config_url, error="m").svg_inline(scale=5, border=3, dark="#000", light="#fff")
+        picture = segno.make(device.config_url, error="m").svg_inline(
+            scale=5, border=3, dark="#000", light="#fff"
+        )
         secret = b32encode(device.bin_key).decode()
         return self.show(
             request,
@@ -250,8 +275,12 @@ class HeadOffice(admin.AdminSite):
         """Refuses a code that `device`, not saved yet, would not show now; remembers it as used."""
         totp = TOTP(device.bin_key, device.step, device.t0, device.digits, device.drift)
         totp.time = time.time()
-        if not (code.isascii() and code.isdigit() and len(code) == 6 and totp.verify(int(code), device.tolerance)):
-            raise ValidationError(_("This code is not right. Take the newest one that the app shows."), code="invalid_token")
+        if not (
+            code.isascii() and code.isdigit() and len(code) == 6 and totp.verify(int(code), device.tolerance)
+        ):
+            raise ValidationError(
+                _("This code is not right. Take the newest one that the app shows."), code="invalid_token"
+            )
         device.last_t, device.drift = totp.t(), totp.drift
 
     def keep_device(self, request, device) -> list[str]:
@@ -289,10 +318,14 @@ class HeadOffice(admin.AdminSite):
     def note(request, words: str) -> None:
         from django.contrib.admin.models import CHANGE, LogEntry
 
-        LogEntry.objects.log_actions(request.user.pk, [request.user], CHANGE, change_message=words, single_object=True)
+        LogEntry.objects.log_actions(
+            request.user.pk, [request.user], CHANGE, change_message=words, single_object=True
+        )
 
     def show_codes(self, request, codes: list[str], title: str):
-        return self.show(request, "admin/recovery_codes.html", title, codes=[f"{code[:4]} {code[4:]}" for code in codes])
+        return self.show(
+            request, "admin/recovery_codes.html", title, codes=[f"{code[:4]} {code[4:]}" for code in codes]
+        )
 
     def second_factor(self, request):
         """What is set up, and how many recovery codes are left."""
@@ -326,14 +359,28 @@ class HeadOffice(admin.AdminSite):
     def each_context(self, request):
         """Nothing of the house is shown to who has not passed the door."""
         context = super().each_context(request)
-        return context if context["has_permission"] else {**context, "available_apps": [], "is_nav_sidebar_enabled": False}
+        return (
+            context
+            if context["has_permission"]
+            else {**context, "available_apps": [], "is_nav_sidebar_enabled": False}
+        )
 
     def get_app_list(self, request, app_label=None):
+        """Head office's own order; what belongs to Django (groups, the log of changes) stands with people."""
         apps = self._build_app_dict(request, app_label)
-        for label, app in apps.items():
-            order = ORDER[label]
+        listed = {}
+        for label in ORDER:
+            if label not in apps:
+                continue
+            app = listed.setdefault(label if app_label else BESIDE.get(label, label), apps[label])
+            if app is not apps[label]:
+                app["models"] += apps[label]["models"]
+        for label, app in listed.items():
+            order = [name for own in ORDER if own == label or BESIDE.get(own) == label for name in ORDER[own]]
+            for model in app["models"]:
+                model["name"] = self.get_model_admin(model["model"]).heading
             app["models"].sort(key=lambda model, order=order: order.index(model["model"]._meta.model_name))
-        return sorted(apps.values(), key=lambda app: list(ORDER).index(app["app_label"]))
+        return list(listed.values())
 
     def index(self, request, extra_context=None):
         return super().index(request, {"queue": self.queue(request), **(extra_context or {})})
@@ -354,20 +401,48 @@ class HeadOffice(admin.AdminSite):
             shown = list(rows.order_by(order)[:3]) if number else []
             url = f"{reverse(f'admin:{model}_changelist')}?{query}"
             more = "99+" if number == MOST else str(number)
-            cards.append({"title": words, "number": number, "shown": more, "url": url, "rows": [about(row) for row in shown]})
+            cards.append(
+                {
+                    "title": words,
+                    "number": number,
+                    "shown": more,
+                    "url": url,
+                    "rows": [about(row) for row in shown],
+                }
+            )
 
         def goods(row):
             return {
-                "url": reverse("admin:inventory_stocklevel_changelist") + "?" + urlencode({"store": row.store.code, "product": row.product.sku}),
+                "url": reverse("admin:inventory_stocklevel_changelist")
+                + "?"
+                + urlencode({"store": row.store.code, "product": row.product.sku}),
                 "title": row.product.label,
                 "note": row.store.code,
                 "value": quantity(row.on_hand, row.product),
             }
 
-        below_zero = StockLevel.objects.filter(oversold_since__isnull=False).select_related("store", "product")
-        card("inventory.view_stocklevel", below_zero, "oversold_since", "inventory_stocklevel", "state=negative", _("Below zero"), goods)
+        below_zero = StockLevel.objects.filter(oversold_since__isnull=False).select_related(
+            "store", "product"
+        )
+        card(
+            "inventory.view_stocklevel",
+            below_zero,
+            "oversold_since",
+            "inventory_stocklevel",
+            "state=negative",
+            _("Below zero"),
+            goods,
+        )
         alerts = LowStockAlert.objects.open().select_related("store", "product")
-        card("inventory.view_lowstockalert", alerts, "-pk", "inventory_lowstockalert", "state=open", _("Low-stock alerts"), goods)
+        card(
+            "inventory.view_lowstockalert",
+            alerts,
+            "-pk",
+            "inventory_lowstockalert",
+            "state=open",
+            _("Low-stock alerts"),
+            goods,
+        )
         ending = ApiKey.objects.usable().filter(expires_at__lte=now + timedelta(days=14))
         card(
             "stores.view_apikey", ending, "expires_at", "stores_apikey", "state=expiring", _("Keys that run out in 14 days"),

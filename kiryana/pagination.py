@@ -56,7 +56,7 @@ class KeysetPagination(BasePagination):
         return Response({"next": self.link(self.page.next), "previous": self.link(self.page.previous), "results": data})
 
     def get_paginated_response_schema(self, schema):
-        link = {"type": ["string", "null"], "format": "uri"}
+        link = {"type": ["string", "null"], "format": "uri", "example": None}
         return {
             "type": "object",
             "required": ["next", "previous", "results"],

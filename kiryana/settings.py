@@ -97,6 +97,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "kiryana.middleware.RequestId",
     "kiryana.middleware.SecurityHeaders",
+    "kiryana.api.errors.ApiEdge",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -232,18 +233,35 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 API_RATE = os.environ.get("API_RATE", "600/m")
 # Wrong keys per address.
 API_GUESS_RATE = os.environ.get("API_GUESS_RATE", "30/m")
+# The most that is taken at once: bytes of a body, lines of a document, documents of a batch, rows of a page.
+API_LIMITS = {"body_bytes": 1024 * 1024, "lines": 500, "documents": 200, "page": 500}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["stores.authentication.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["stores.authentication.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["stores.api.parsers.StrictJSON"],
     "DEFAULT_PAGINATION_CLASS": "kiryana.pagination.KeysetPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "kiryana.api.exception_handler",
-    "PAGE_SIZE": 50,
+    "DEFAULT_SCHEMA_CLASS": "kiryana.api.schema.Schema",
+    "EXCEPTION_HANDLER": "kiryana.api.errors.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "URL_FORMAT_OVERRIDE": None,
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Kiryana partner API",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": "Stock, sales and reports of a chain of grocery stores, for tills, suppliers and apps. Every answer that can"
+    " come is described here; v1 only grows.",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_PATCH": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": ["kiryana.api.schema.complete"],
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,
 }
 
 # -- Mail ---------------------------------------------------------------------------------------------------

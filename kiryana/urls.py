@@ -5,6 +5,8 @@ from django.urls import include, path
 
 from inventory.views import acts, documents, lists
 from kiryana import views
+from kiryana.api.docs import docs
+from kiryana.api.routes import nowhere
 from reports import views as reports
 from stores import views as stores
 
@@ -42,6 +44,9 @@ urlpatterns = [
     path("profile/", stores.profile, name="profile"),
     path("stores/", stores.store_list, name="store_list"),
     path("s/<slug:code>/", include(store_pages)),
+    path("api/v1/", include("kiryana.api.routes")),
+    nowhere,
+    path("docs", docs, name="docs"),
     path("admin/", admin.site.urls),
 ]
 

@@ -1,6 +1,7 @@
 """Head office: the daily figures behind all reports, to look at."""
 
 from django.contrib import admin
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy
 
 from catalog.admin import ProductFilter
@@ -9,11 +10,25 @@ from stores.admin.lists import DayFilter, ReadOnlyAdmin, StoreFilter, StoreRowAd
 from stores.templatetags.shop import bare, day, money
 
 
+def number(quantity, product) -> str:
+    return format_html('<bdi dir="ltr" class="no-break">{}</bdi>', bare(quantity, product))
+
+
 @admin.register(DailyStock)
 class DailyStockAdmin(ReadOnlyAdmin, StoreRowAdmin):
     """Days of products in stores: with a store chosen newest first, else store by store, as the indexes are kept."""
 
-    list_display = ["product_cell", "store_cell", "date_cell", "opening_cell", "received_cell", "sold_cell", "other_cell", "closing_cell", "revenue_cell"]
+    list_display = [
+        "product_cell",
+        "store_cell",
+        "date_cell",
+        "opening_cell",
+        "received_cell",
+        "sold_cell",
+        "other_cell",
+        "closing_cell",
+        "revenue_cell",
+    ]
     list_display_links = None
     list_filter = [StoreFilter, ProductFilter, DayFilter]
     list_select_related = ["store", "product"]
@@ -34,27 +49,27 @@ class DailyStockAdmin(ReadOnlyAdmin, StoreRowAdmin):
 
     @admin.display(description=gettext_lazy("day"))
     def date_cell(self, row):
-        return day(row.business_date)
+        return format_html('<span class="no-break">{}</span>', day(row.business_date))
 
     @admin.display(description=gettext_lazy("opening"))
     def opening_cell(self, row):
-        return bare(row.opening, row.product)
+        return number(row.opening, row.product)
 
     @admin.display(description=gettext_lazy("received"))
     def received_cell(self, row):
-        return bare(row.received, row.product)
+        return number(row.received, row.product)
 
     @admin.display(description=gettext_lazy("sold"))
     def sold_cell(self, row):
-        return bare(row.sold, row.product)
+        return number(row.sold, row.product)
 
     @admin.display(description=gettext_lazy("other"))
     def other_cell(self, row):
-        return bare(row.other, row.product)
+        return number(row.other, row.product)
 
     @admin.display(description=gettext_lazy("closing"))
     def closing_cell(self, row):
-        return bare(row.closing, row.product)
+        return number(row.closing, row.product)
 
     @admin.display(description=gettext_lazy("revenue"))
     def revenue_cell(self, row):

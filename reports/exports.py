@@ -122,11 +122,14 @@ def inventory_value(report: ValueReport) -> list[Sheet]:
         column(cost, "money", "value_at_cost"),
         column(price, "money", "value_at_price"),
     ]
-    return [Sheet(_("By category"), columns, report.rows, report.totals), Sheet(_("Most value"), top, report.top, {})]
+    return [
+        Sheet(_("By category"), columns, report.rows, report.totals),
+        Sheet(_("Most value"), top, report.top, {}),
+    ]
 
 
 def wanted(request) -> str:
-    """"csv", "xlsx", or "" for the page itself; 404 for a format that does not exist."""
+    """ "csv", "xlsx", or "" for the page itself; 404 for a format that does not exist."""
     form = request.GET.get("format", "")
     if form and form not in FORMATS:
         raise Http404
@@ -192,7 +195,12 @@ def csv_lines(sheet: Sheet) -> Iterator[bytes]:
 def workbook(sheets: list[Sheet]):
     """An open file with an XLSX: typed figures, a header that stays, right-to-left for Urdu. Rows are not kept in memory."""
     file = tempfile.TemporaryFile(suffix=".xlsx")  # noqa: SIM115 - the response closes it when it has been sent
-    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    options = {
+        "constant_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+    }
     book = xlsxwriter.Workbook(file, options)
     for sheet in sheets:
         add_sheet(book, sheet)

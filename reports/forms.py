@@ -33,6 +33,9 @@ class DayField(forms.DateField):
     def bound_data(self, data, initial):
         return western_digits(data.strip()) if isinstance(data, str) else data
 
+    def to_python(self, value):
+        return super().to_python(self.bound_data(value, None))
+
 
 class FilterForm(forms.Form):
     """A form that lives in the address: what is not given there takes its default. Asks once, for the categories."""
@@ -63,7 +66,11 @@ class PeriodForm(FilterForm):
         start = (today - timedelta(days=DEFAULT_DAYS - 1)).isoformat()
         super().__init__(given, {"from": start, "to": today.isoformat(), **(defaults or {})})
         category = self.fields.pop("category")
-        self.fields |= {"from": DayField(label=_("From")), "to": DayField(label=_("To")), "category": category}
+        self.fields |= {
+            "from": DayField(label=_("From")),
+            "to": DayField(label=_("To")),
+            "category": category,
+        }
 
     def clean(self):
         start, end = self.cleaned_data.get("from"), self.cleaned_data.get("to")
@@ -80,10 +87,15 @@ class TopForm(PeriodForm):
     def __init__(self, given, today):
         super().__init__(given, today, {"by": "revenue", "limit": "20"})
         self.fields["by"] = forms.ChoiceField(
-            label=_("Ordered by"), choices=[("revenue", _("Revenue")), ("units", _("Quantity"))], widget=Select()
+            label=_("Ordered by"),
+            choices=[("revenue", _("Revenue")), ("units", _("Quantity"))],
+            widget=Select(),
         )
         self.fields["limit"] = forms.TypedChoiceField(
-            label=_("Show"), choices=[(str(n), _("Best %(n)d") % {"n": n}) for n in LIMITS], coerce=int, widget=Select()
+            label=_("How many"),
+            choices=[(str(n), _("Best %(n)d") % {"n": n}) for n in LIMITS],
+            coerce=int,
+            widget=Select(),
         )
 
 

@@ -41,7 +41,9 @@ MONEY = DecimalField(max_digits=24, decimal_places=2)
 State = StockLevel.State
 # What low-stock lists show, the most urgent first.
 SHORT = (State.NEGATIVE, State.OUT, State.LOW)
-SHORT_LEVELS = Q(on_hand__lte=0) | Q(on_hand__lte=F("reorder_point"))
+# Nobody refills what the store does not list; below zero it is a mistake all the same.
+IS_LOW = Q(on_hand__gt=0, on_hand__lte=F("reorder_point"), listed=True)
+SHORT_LEVELS = Q(on_hand__lte=0) | IS_LOW
 SUBTREE = """(WITH RECURSIVE tree AS (
     SELECT id FROM catalog_category WHERE id = %s
     UNION SELECT c.id FROM catalog_category c JOIN tree ON c.parent_id = tree.id
@@ -84,7 +86,9 @@ def check_period(start: date, end: date) -> None:
     if start > end:
         raise InvalidPeriod(_("The first day lies after the last one."), "from_after_to", "from")
     if (end - start).days >= MAX_DAYS:
-        raise InvalidPeriod(_("A report covers at most %(days)d days.") % {"days": MAX_DAYS}, "range_too_long", "to")
+        raise InvalidPeriod(
+            _("A report covers at most %(days)d days.") % {"days": MAX_DAYS}, "range_too_long", "to"
+        )
 
 
 def daily_sales(stores: QuerySet[Store], start: date, end: date, category: Category | None = None) -> Report:
@@ -96,7 +100,9 @@ def daily_sales(stores: QuerySet[Store], start: date, end: date, category: Categ
     """
     check_period(start, end)
     per_day = days_of(stores, start, end, category).values("business_date")
-    per_day = per_day.annotate(n=Sum("documents"), m=Sum("lines"), q=Sum("sold"), r=Sum("revenue")).order_by("business_date")
+    per_day = per_day.annotate(n=Sum("documents"), m=Sum("lines"), q=Sum("sold"), r=Sum("revenue")).order_by(
+        "business_date"
+    )
     baskets = baskets_with(stores, start, end, category) if category else {}
     rows = [
         {
@@ -112,7 +118,9 @@ def daily_sales(stores: QuerySet[Store], start: date, end: date, category: Categ
     return Report(rows, totals_of(rows, documents=0, lines=0, units=GRAM, revenue=PAISA))
 
 
-def days_of(stores: QuerySet[Store], start: date, end: date, category: Category | None) -> QuerySet[DailyStock]:
+def days_of(
+    stores: QuerySet[Store], start: date, end: date, category: Category | None
+) -> QuerySet[DailyStock]:
     """The products' days of a period in `stores`, of one category and what nests in it."""
     days = DailyStock.objects.filter(store__in=stores.values("pk"), business_date__range=(start, end))
     return days.filter(product__category__in=tree_of(category)) if category else days
@@ -174,7 +182,9 @@ def valued(levels: QuerySet[StockLevel]) -> QuerySet[StockLevel]:
     Each is rounded to paisa, half up (away from zero), before anything is summed. A level below zero counts as it is,
     with a negative value: what was sold without being there is missing from the shelves' worth until stock comes in.
     """
-    prices = StorePrice.objects.filter(store=OuterRef("store"), product=OuterRef("product"), effective_from__lte=Now())
+    prices = StorePrice.objects.filter(
+        store=OuterRef("store"), product=OuterRef("product"), effective_from__lte=Now()
+    )
     newest = Subquery(prices.order_by("-effective_from", "-pk").values("price")[:1])
     return levels.annotate(
         at_cost=Round(F("on_hand") * F("average_cost"), 2, output_field=MONEY),
@@ -192,7 +202,14 @@ def inventory_summary(stores: QuerySet[Store], category: Category | None = None)
         products=Count("id"), **count_states(), value_at_cost=Sum("at_cost"), value_at_price=Sum("at_price")
     )  # fmt: skip
     found = {row.pop("store"): row for row in per_store.order_by()}
-    nothing = {"products": 0, "low": 0, "out": 0, "negative": 0, "value_at_cost": PAISA * 0, "value_at_price": PAISA * 0}
+    nothing = {
+        "products": 0,
+        "low": 0,
+        "out": 0,
+        "negative": 0,
+        "value_at_cost": PAISA * 0,
+        "value_at_price": PAISA * 0,
+    }
     known = stores.order_by("code").values_list("pk", "code")
     rows = [{"store": code, **{name: found.get(pk, nothing)[name] for name in nothing}} for pk, code in known]
     return Report(
@@ -203,7 +220,7 @@ def inventory_summary(stores: QuerySet[Store], category: Category | None = None)
 def count_states() -> dict[str, Count]:
     """Counts of levels by the states that need an eye; the same words as StockLevel.state."""
     return {
-        "low": Count("id", filter=Q(on_hand__gt=0, on_hand__lte=F("reorder_point"))),
+        "low": Count("id", filter=IS_LOW),
         "out": Count("id", filter=Q(on_hand=0)),
         "negative": Count("id", filter=Q(on_hand__lt=0)),
     }
@@ -231,13 +248,23 @@ def inventory_value(stores: QuerySet[Store], top: int = 10) -> ValueReport:
     return ValueReport(rows, totals_of(rows, products=0, value_at_cost=PAISA, value_at_price=PAISA), best)
 
 
-def short_levels(stores: QuerySet[Store], category: Category | None = None, state: str | None = None) -> QuerySet[dict]:
+def short_levels(
+    stores: QuerySet[Store], category: Category | None = None, state: str | None = None
+) -> QuerySet[dict]:
     """The rows of `low_stock` as a queryset of dicts that a page can slice; nothing is asked yet."""
     levels = levels_of(stores, category).filter(SHORT_LEVELS).with_state()
     if state:
         levels = levels.filter(state_now=state)
-    urgency = Case(*[When(state_now=name, then=Value(place)) for place, name in enumerate(SHORT)], output_field=IntegerField())
-    named = {"sku": F("product__sku"), "name": F("product__name"), "name_ur": F("product__name_ur"), "unit": F("product__unit")}
+    urgency = Case(
+        *[When(state_now=name, then=Value(place)) for place, name in enumerate(SHORT)],
+        output_field=IntegerField(),
+    )
+    named = {
+        "sku": F("product__sku"),
+        "name": F("product__name"),
+        "name_ur": F("product__name_ur"),
+        "unit": F("product__unit"),
+    }
     return (
         levels.annotate(urgency=urgency, code=F("store__code"), state=F("state_now"), **named)
         .order_by("urgency", "name", "sku", "code")
@@ -271,6 +298,10 @@ def newest_movements(store: Store, limit: int = 10) -> list[Movement]:
 def totals_of(rows: Iterable[dict], **columns) -> dict:
     """The sum of each named column: a whole number where 0 is given, else a Decimal with the exponent of the one given."""
     return {
-        name: (sum((row[name] for row in rows), Decimal(0)).quantize(unit) if unit else sum(row[name] for row in rows))
+        name: (
+            sum((row[name] for row in rows), Decimal(0)).quantize(unit)
+            if unit
+            else sum(row[name] for row in rows)
+        )
         for name, unit in columns.items()
     }

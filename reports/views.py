@@ -69,7 +69,14 @@ def daily_sales(request, code):
     report = queries.daily_sales(only(store), *days, chosen["category"])
     if wanted:
         return exports.answer(wanted, "daily-sales", store, exports.daily_sales(report), days)
-    context = {"form": form, "report": report, "start": days[0], "end": days[1], "today": store.today(), "section": "reports"}
+    context = {
+        "form": form,
+        "report": report,
+        "start": days[0],
+        "end": days[1],
+        "today": store.today(),
+        "section": "reports",
+    }
     return render(request, "reports/daily_sales.html", context | {"periods": periods(store.today())})
 
 
@@ -102,10 +109,21 @@ def low_stock(request, code):
         return render(request, "reports/low_stock.html", {"form": form, "section": "reports"}, status=400)
     mine, state, category = only(store), form.cleaned_data["state"], form.cleaned_data["category"]
     if wanted:
-        return exports.answer(wanted, "low-stock", store, exports.low_stock(queries.low_stock(mine, category, state)))
+        return exports.answer(
+            wanted, "low-stock", store, exports.low_stock(queries.low_stock(mine, category, state))
+        )
     counts = queries.short_counts(mine, category)
-    page = page_of(queries.short_levels(mine, category, state), counts[state or "items"], request.GET.get("page", "1"))
-    context = {"form": form, "counts": counts, "state": state, "page": page, "rows": with_products(page), "section": "reports"}
+    page = page_of(
+        queries.short_levels(mine, category, state), counts[state or "items"], request.GET.get("page", "1")
+    )
+    context = {
+        "form": form,
+        "counts": counts,
+        "state": state,
+        "page": page,
+        "rows": with_products(page),
+        "section": "reports",
+    }
     return render(request, "reports/low_stock.html", context | {"now": timezone.now()})
 
 
@@ -159,7 +177,12 @@ def with_shares(rows, key: str, whole: Decimal) -> list[dict]:
     """
     tenth = Decimal("0.1")
     return [
-        {**row, "share": (100 * row[key] / whole).quantize(tenth, ROUND_HALF_UP) if whole > 0 and row[key] >= 0 else None}
+        {
+            **row,
+            "share": (100 * row[key] / whole).quantize(tenth, ROUND_HALF_UP)
+            if whole > 0 and row[key] >= 0
+            else None,
+        }
         for row in rows
     ]
 
@@ -175,6 +198,8 @@ class Counted(Paginator):
 def page_of(rows, count: int, number: str) -> Page:
     """The page that the address names; 404 for one that does not exist, or for anything but a plain number."""
     pages = Counted(rows, count)
-    if not (number.isascii() and number.isdigit() and len(number) < 9 and 1 <= int(number) <= pages.num_pages):
+    if not (
+        number.isascii() and number.isdigit() and len(number) < 9 and 1 <= int(number) <= pages.num_pages
+    ):
         raise Http404
     return pages.page(int(number))

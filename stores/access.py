@@ -67,5 +67,5 @@ def client_address(request) -> str:
     except ValueError:
         return "unknown"
     if known.version == 6:
-        return str((known.ipv4_mapped or ipaddress.ip_network((known, 64), strict=False).network_address))
+        return str(known.ipv4_mapped or ipaddress.ip_network((known, 64), strict=False).network_address)
     return str(known)

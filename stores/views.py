@@ -1,7 +1,9 @@
 """Signing in and out, my stores, my profile."""
 
+import json
 import math
 from datetime import timedelta
+from functools import wraps
 
 from django.conf import settings
 from django.contrib import messages
@@ -9,10 +11,11 @@ from django.contrib.auth import login as sign_in
 from django.contrib.auth import logout as sign_out
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
 from django.db.models import F, Q
 from django.shortcuts import redirect, render
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -27,6 +30,34 @@ from stores.models import Membership, Store, User
 
 STORES_PER_PAGE = 50
 SEARCH_FROM = 8
+
+
+def signed_in(view):
+    """Leads who is not signed in to the sign-in page.
+
+    A form that was sent (the session had run out) is not lost: that page carries it, and gives it back after the password.
+    """
+
+    @wraps(view)
+    def wrapped(request, *args, **options):
+        if request.user.is_authenticated:
+            return view(request, *args, **options)
+        if request.method != "POST":
+            return redirect_to_login(request.get_full_path())
+        sent = [[name, value] for name, values in request.POST.lists() for value in values if name != "csrfmiddlewaretoken"]
+        context = {"form": SignInForm(request), "next": request.get_full_path(), "kept": json.dumps(sent)}
+        return render(request, "stores/login.html", context, status=401)
+
+    return wrapped
+
+
+def kept_fields(request) -> list[tuple[str, str]]:
+    """The fields of a form that the sign-in page carried, less the button that was pressed: nothing is sent by itself."""
+    try:
+        sent = json.loads(request.POST.get("kept", ""))
+        return [(str(name), str(value)) for name, value in sent if name != "act"]
+    except (ValueError, TypeError):
+        return []
 
 
 def next_page(request, default: str = "home") -> str:
@@ -73,8 +104,13 @@ def login(request):
             form = SignInForm(request, request.POST)
             if form.is_valid():
                 sign_in(request, form.get_user())
+                if (fields := kept_fields(request)) and (target := next_page(request, "")):
+                    return render(request, "stores/carry_on.html", {"fields": fields, "target": target})
                 return redirect(next_page(request))
-    context = {"form": form, "next": request.POST.get("next") or request.GET.get("next", ""), "limited": too_many(wait) if wait else ""}
+    context = {
+        "form": form, "next": request.POST.get("next") or request.GET.get("next", ""), "limited": too_many(wait) if wait else "",
+        "kept": request.POST.get("kept", ""),
+    }  # fmt: skip
     response = render(request, "stores/login.html", context, status=status)
     if wait:
         response["Retry-After"] = str(wait)

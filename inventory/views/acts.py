@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,8 +20,11 @@ from inventory.services import Actor, InsufficientStock, Line, Posted, Reference
 from stores.access import get_store, may
 from stores.models import Store
 from stores.templatetags.shop import plain_money
+from stores.views import signed_in
 
 SAVE, CONFIRM = "save", "confirm"
+# A form that the sign-in page carried comes back with this word: it is shown, not sent.
+CARRIED = "check"
 PREFIX = "lines"
 
 
@@ -48,7 +50,7 @@ def completed(lines: Lines) -> Lines:
     return fuller
 
 
-def entry_page(request, store: Store, *, template: str, head_class: type[ActForm], boxes: Sequence[str], record, done):
+def entry_page(request, store: Store, *, section: str, template: str, head_class: type[ActForm], boxes: Sequence[str], record, done):
     """One page of line entry. `record(head, lines, confirmed)` posts; `done(posted)` gives the page that follows.
 
     "check" (what Enter and scanners press) looks the items up and adds empty lines; "save" records; "confirm" records a
@@ -79,8 +81,8 @@ def entry_page(request, store: Store, *, template: str, head_class: type[ActForm
                 return done(posted)
     totals = [line.line_total for line in lines.filled]
     context = {
-        "head": head, "lines": lines, "ask": ask, "total": sum(total for total in totals if total is not None),
-        "boxes": boxes, "columns": len(boxes) + 2 + ("amount" in boxes),
+        "section": section, "head": head, "lines": lines, "ask": ask, "total": sum(total for total in totals if total is not None),
+        "boxes": boxes, "columns": 1 + len(boxes) + ("amount" in boxes),
         "has_errors": bool(head.errors or any(line.errors for line in lines.forms)) if request.method == "POST" else False,
     }  # fmt: skip
     return render(request, template, context)
@@ -127,7 +129,7 @@ def tell(request, posted: Posted) -> None:
         messages.warning(request, _("Some items are below zero now. Count them when you can."))
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def sale(request, code):
     """Record a sale of any number of items."""
@@ -143,10 +145,10 @@ def sale(request, code):
         tell(request, posted)
         return redirect("sale", store.code)
 
-    return entry_page(request, store, template="inventory/sale.html", head_class=SaleForm, boxes=boxes, record=record, done=done)
+    return entry_page(request, store, section="sell", template="inventory/sale.html", head_class=SaleForm, boxes=boxes, record=record, done=done)
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def receipt(request, code):
     """Record goods that came in."""
@@ -157,11 +159,11 @@ def receipt(request, code):
         return post_document(store=store, kind=Kind.RECEIPT, lines=[line.as_line() for line in lines.filled], **said(request, head))
 
     return entry_page(
-        request, store, template="inventory/receipt.html", head_class=ReceiptForm, boxes=boxes, record=record, done=to_document(request)
+        request, store, section="receive", template="inventory/receipt.html", head_class=ReceiptForm, boxes=boxes, record=record, done=to_document(request)
     )
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def adjustment(request, code):
     """Correct the stock of several items, or write goods off, for one coded reason."""
@@ -175,7 +177,7 @@ def adjustment(request, code):
         return post_document(store=store, kind=kind, lines=rows, reason=head.cleaned_data["reason"], **said(request, head))
 
     return entry_page(
-        request, store, template="inventory/adjustment.html", head_class=AdjustmentForm, boxes=["direction"], record=record,
+        request, store, section="adjust", template="inventory/adjustment.html", head_class=AdjustmentForm, boxes=["direction"], record=record,
         done=to_document(request),
     )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """One document: looked at, printed, returned in part, voided."""
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -9,9 +8,10 @@ from inventory.forms import ReturnForm, VoidForm
 from inventory.models import Document, Kind
 from inventory.queries import lines_of
 from inventory.services import Actor, Line, ReferenceReused, Refused, post_document, reverse_document
-from inventory.views.acts import show_reused, tell
+from inventory.views.acts import CARRIED, show_reused, tell
 from stores.access import get_store, may
 from stores.models import Store
+from stores.views import signed_in
 
 
 def find_document(store: Store, pk: int) -> Document:
@@ -38,7 +38,7 @@ def may_return(store: Store, document: Document) -> bool:
     return document.kind == Kind.SALE and not document.reverses_id and not document.voided_by and may(store.role, "sell")
 
 
-@login_required
+@signed_in
 @require_safe
 def document(request, code, pk):
     """One document as a receipt, with what became of it."""
@@ -55,7 +55,7 @@ def document(request, code, pk):
     return render(request, "inventory/document.html", context)
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def reverse(request, code, pk):
     """Void a whole document, for a coded reason."""
@@ -70,7 +70,7 @@ def reverse(request, code, pk):
         if document.voided_by and may(store.role, "sell"):
             return redirect("document", store.code, document.pk)
         raise Http404
-    if form.is_bound and form.is_valid():
+    if form.is_bound and form.is_valid() and request.POST.get("act") != CARRIED:
         data = form.cleaned_data
         try:
             posted = reverse_document(
@@ -87,7 +87,7 @@ def reverse(request, code, pk):
     return render(request, "inventory/reverse.html", context)
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def customer_return(request, code, pk):
     """A customer brings goods of a sale back: which lines, and how much of each."""
@@ -97,7 +97,7 @@ def customer_return(request, code, pk):
         raise Http404
     sold = lines_of(document)
     form = ReturnForm(request.POST or None, store=store, sold=sold)
-    if form.is_bound and form.is_valid():
+    if form.is_bound and form.is_valid() and request.POST.get("act") != CARRIED:
         data = form.cleaned_data
         lines = [Line(product=movement.product, quantity=quantity, returns=movement) for movement, quantity in data["back"]]
         try:

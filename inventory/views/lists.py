@@ -4,7 +4,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.db.models import prefetch_related_objects
 from django.http import Http404, JsonResponse
@@ -15,15 +14,24 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from catalog.models import Barcode, Product
 from catalog.queries import scan
-from inventory.forms import SELLABLE, LevelForm, LevelFilter, MovementFilter, ReorderForm, SearchForm, bare_money
-from inventory.models import Kind, Movement, StockLevel
+from inventory.forms import (
+    SELLABLE,
+    LevelFilter,
+    LevelForm,
+    MovementFilter,
+    ReorderForm,
+    SearchForm,
+    bare_money,
+)
+from inventory.models import Movement, StockLevel
 from inventory.queries import levels_of, prices, sales_of_day, sales_total, state_counts
 from inventory.services import Actor, Line, ReferenceReused, Refused, post_document
-from inventory.views.acts import show_reused, tell
+from inventory.views.acts import CARRIED, show_reused, tell
 from stores.access import get_store
 from stores.models import Store
 from stores.queries import InvalidCursor, KeysetPage, keyset_page
 from stores.templatetags.shop import bare, plain_quantity
+from stores.views import signed_in
 
 ROWS = 50
 CARD_ROWS = 20
@@ -41,7 +49,7 @@ def page_of(request, queryset, *, order: str, name: str, limit: int = ROWS) -> K
         raise Http404 from None
 
 
-@login_required
+@signed_in
 @require_safe
 def products(request, code):
     """What can be sold: price in this store, on hand, and the ways to move it."""
@@ -68,7 +76,7 @@ def narrowed(rows, form: SearchForm, prefix: str = ""):
     return rows
 
 
-@login_required
+@signed_in
 @require_safe
 def find(request, code):
     """JSON for line entry: what `?q=` (a barcode, SKU or words) means in this store. At most a handful."""
@@ -106,7 +114,7 @@ def find(request, code):
     return JsonResponse(answer)
 
 
-@login_required
+@signed_in
 @require_safe
 def inventory(request, code):
     """Stock levels of the store: on hand, state, and value for who may see it."""
@@ -137,7 +145,7 @@ def find_level(store: Store, sku: str) -> StockLevel:
     return level
 
 
-@login_required
+@signed_in
 @require_safe
 def item(request, code, sku):
     """One item in this store: what there is, its movements with the balance after each, and how to correct it."""
@@ -162,7 +170,7 @@ def item_page(request, store: Store, level: StockLevel, level_form=None, reorder
     return render(request, "inventory/item.html", context)
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def item_adjust(request, code, sku):
     """Correct one item: counted anew, or so much less or more, for a coded reason."""
@@ -171,7 +179,7 @@ def item_adjust(request, code, sku):
     if request.method != "POST":
         return redirect("item", store.code, level.product.sku)
     form = LevelForm(request.POST, store=store, level=level)
-    if form.is_valid():
+    if form.is_valid() and request.POST.get("act") != CARRIED:
         data = form.cleaned_data
         try:
             with timezone.override(ZoneInfo(store.timezone)):
@@ -189,14 +197,14 @@ def item_adjust(request, code, sku):
     return item_page(request, store, level, level_form=form)
 
 
-@login_required
+@signed_in
 @require_POST
 def item_reorder(request, code, sku):
     """When to warn about an item, and how far to refill it."""
     store = get_store(request, code, "reorder")
     level = find_level(store, sku)
     form = ReorderForm(request.POST)
-    if form.is_valid():
+    if form.is_valid() and request.POST.get("act") != CARRIED:
         if level.pk is None:
             level, _new = StockLevel.objects.get_or_create(store=store, product=level.product)
         try:
@@ -208,7 +216,7 @@ def item_reorder(request, code, sku):
     return item_page(request, store, level, reorder_form=form)
 
 
-@login_required
+@signed_in
 @require_safe
 def movements(request, code):
     """The ledger of the store, newest business day first."""
@@ -230,11 +238,10 @@ def movements(request, code):
     else:
         rows = rows.none()
     page = page_of(request, rows, order="-business_date", name="movements")
-    kinds = [("", _("All kinds")), *Kind.choices]
-    return render(request, "inventory/movements.html", {"form": form, "page": page, "kinds": kinds, "section": "movements"})
+    return render(request, "inventory/movements.html", {"form": form, "page": page, "section": "movements"})
 
 
-@login_required
+@signed_in
 @require_safe
 def sales(request, code):
     """The sales of one business day (`?date=`, else today), with their sum."""

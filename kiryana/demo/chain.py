@@ -31,13 +31,7 @@ OPENING, CLOSING = (
 )  # references of the first and the last document of each store
 LOCK = 4_711_002  # of this work alone, among PostgreSQL's advisory locks
 UNITS = {"svc": Product.Unit.SERVICE}  # words of products.csv that are not ours
-WORDS = (
-    "aam adrak akhrot aloo anda angoor atta badam bajra barfi beri bhindi biryani chai chana chapati chawal chini chutney "
-    "dahi dalia daal dhania doodh elaichi falsa gajar ghee gobi gulab gur haldi haleem halwa imli jalebi jaman kabab kaju "
-    "karahi kela khajur kheer kishmish kofta korma kulfi laddu lassi laung limoo lobia maida makai makhan malai mango masala "
-    "matar mirch misri mooli moong murgh naan namak nihari nimko paneer papar paratha pista pulao pyaz qeema rabri raita roti "
-    "sabzi saag salan samosa sarson saunf sharbat shorba suji tamatar tandoor tikka til zafran zarda zeera"
-).split()
+WORDS = ["aam", "adrak", "akhrot", "aloo", "anda", "angoor", "atta", "badam", "bajra", "barfi", "beri", "bhindi", "biryani", "chai", "chana", "chapati", "chawal", "chini", "chutney", "dahi", "dalia", "daal", "dhania", "doodh", "elaichi", "falsa", "gajar", "ghee", "gobi", "gulab", "gur", "haldi", "haleem", "halwa", "imli", "jalebi", "jaman", "kabab", "kaju", "karahi", "kela", "khajur", "kheer", "kishmish", "kofta", "korma", "kulfi", "laddu", "lassi", "laung", "limoo", "lobia", "maida", "makai", "makhan", "malai", "mango", "masala", "matar", "mirch", "misri", "mooli", "moong", "murgh", "naan", "namak", "nihari", "nimko", "paneer", "papar", "paratha", "pista", "pulao", "pyaz", "qeema", "rabri", "raita", "roti", "sabzi", "saag", "salan", "samosa", "sarson", "saunf", "sharbat", "shorba", "suji", "tamatar", "tandoor", "tikka", "til", "zafran", "zarda", "zeera"]
 
 
 class NotEmpty(Exception):
@@ -190,8 +184,8 @@ CAST = (
     ("cashier, in Urdu", "cashier-urdu", "cashier", 1, "ur", "عائشہ بی بی"),
     ("auditor", "auditor", "auditor", 6, "en", "Farah Siddiqui"),
 )
-FIRST = "Ali Hassan Usman Zubair Imran Kashif Nadeem Saima Rabia Hina Asma Waqas Junaid Faisal Shahid Naveed Amna Iqra Sadia Noman".split()
-LAST = "Khan Butt Chaudhry Awan Qureshi Sheikh Mirza Baig Shah Abbasi Memon Baloch Afridi Gill Dar Ansari Rana Bhatti".split()
+FIRST = ["Ali", "Hassan", "Usman", "Zubair", "Imran", "Kashif", "Nadeem", "Saima", "Rabia", "Hina", "Asma", "Waqas", "Junaid", "Faisal", "Shahid", "Naveed", "Amna", "Iqra", "Sadia", "Noman"]
+LAST = ["Khan", "Butt", "Chaudhry", "Awan", "Qureshi", "Sheikh", "Mirza", "Baig", "Shah", "Abbasi", "Memon", "Baloch", "Afridi", "Gill", "Dar", "Ansari", "Rana", "Bhatti"]
 
 
 def make_people(stores: list[Store]) -> None:

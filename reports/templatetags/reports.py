@@ -118,7 +118,8 @@ def by_week(start: date, end: date, rows: list[dict]) -> list[Bar]:
     weeks = range((end - start).days // 7 + 1)
     first_days = [start + timedelta(days=7 * week) for week in weeks]
     return [
-        Bar(day, min(day + timedelta(days=6), end), sums.get(week, Decimal(0))) for week, day in zip(weeks, first_days, strict=True)
+        Bar(day, min(day + timedelta(days=6), end), sums.get(week, Decimal(0)))
+        for week, day in zip(weeks, first_days, strict=True)
     ]
 
 
@@ -146,13 +147,18 @@ def placed(bars: list[Bar]) -> list[Bar]:
         left = slot * number + (slot - width) / 2
         if get_language_bidi():
             left = WIDTH - left - width
-        made.append(Bar(bar.start, bar.end, bar.value, left, width, zero - height if bar.value > 0 else zero, height))
+        made.append(
+            Bar(bar.start, bar.end, bar.value, left, width, zero - height if bar.value > 0 else zero, height)
+        )
     return made
 
 
 def headline(bars: list[Bar], best: Bar) -> str:
     """What the chart says, in a sentence."""
-    words = {"money": plain_money(best.value).replace(" ", "\xa0"), "day": formats.date_format(best.start, "l j F")}
+    words = {
+        "money": plain_money(best.value).replace(" ", "\xa0"),
+        "day": formats.date_format(best.start, "l j F"),
+    }
     if len(bars) == 1:
         return _("%(money)s on %(day)s") % words
     if best.start != best.end or bars[0].start != bars[0].end:
@@ -176,7 +182,9 @@ def value_labels(bars: list[Bar], best: Bar) -> list[Label]:
 
     def label(bar: Bar) -> Label:
         text = plain_money(bar.value).replace("Rs ", "")
-        return Label(inside(bar.middle, text), max(bar.top - 6, 14), text, "chart-value" if bar is best else "")
+        return Label(
+            inside(bar.middle, text), max(bar.top - 6, 14), text, "chart-value" if bar is best else ""
+        )
 
     slot = WIDTH / len(bars)
     if all(text_width(plain_money(bar.value)) <= slot for bar in bars):
@@ -190,11 +198,17 @@ def day_labels(bars: list[Bar], best: Bar) -> list[Label]:
     slot = WIDTH / len(bars)
     numbers = [str(bar.start.day) for bar in bars]
     if bars[0].start == bars[0].end and max(text_width(text) for text in numbers) <= slot:
-        return [Label(bar.middle, y, text, "chart-value" if bar is best else "") for bar, text in zip(bars, numbers, strict=True)]
+        return [
+            Label(bar.middle, y, text, "chart-value" if bar is best else "")
+            for bar, text in zip(bars, numbers, strict=True)
+        ]
     labels = []
     for bar in (bars[0], bars[-1], best):
         text = formats.date_format(bar.start, "j M")
         label = Label(inside(bar.middle, text), y, text, "chart-value" if bar is best else "")
-        if all(abs(label.x - other.x) > (text_width(text) + text_width(other.text)) / 2 + LETTER for other in labels):
+        if all(
+            abs(label.x - other.x) > (text_width(text) + text_width(other.text)) / 2 + LETTER
+            for other in labels
+        ):
             labels.append(label)
     return labels

@@ -34,7 +34,9 @@ def lux(db):
     """Soap by the piece, of a category of its own that nests in another."""
     home = Category.objects.create(name="Household")
     soap = Category.objects.create(name="Soap", parent=home)
-    return Product.objects.create(sku="SOP-0001", name="Lux Soap", category=soap, cost_price=60, selling_price=75)
+    return Product.objects.create(
+        sku="SOP-0001", name="Lux Soap", category=soap, cost_price=60, selling_price=75
+    )
 
 
 def void(posted, manager):
@@ -46,9 +48,20 @@ def test_a_day_sums_its_sales(stocked, post, atta, ghee, mine, today):
     post(Kind.SALE, (atta, "0.500"))
     report = queries.daily_sales(mine, today, today)
     assert report.rows == [
-        {"business_date": today, "documents": 2, "lines": 4, "units": Decimal("4.750"), "revenue": Decimal("1907.50")}
+        {
+            "business_date": today,
+            "documents": 2,
+            "lines": 4,
+            "units": Decimal("4.750"),
+            "revenue": Decimal("1907.50"),
+        }
     ]
-    assert report.totals == {"documents": 2, "lines": 4, "units": Decimal("4.750"), "revenue": Decimal("1907.50")}
+    assert report.totals == {
+        "documents": 2,
+        "lines": 4,
+        "units": Decimal("4.750"),
+        "revenue": Decimal("1907.50"),
+    }
     assert str(report.totals["revenue"]) == "1907.50"
 
 
@@ -76,7 +89,9 @@ def test_a_void_on_a_later_day_counts_on_that_day(stocked, post, ghee, mine, tod
     sale = post(Kind.SALE, (ghee, 5), occurred_at=then)
     void(sale, manager)
     report = queries.daily_sales(mine, today - timedelta(days=5), today)
-    assert [(row["business_date"], row["documents"], row["units"], row["revenue"]) for row in report.rows] == [
+    assert [
+        (row["business_date"], row["documents"], row["units"], row["revenue"]) for row in report.rows
+    ] == [
         (today - timedelta(days=2), 1, 5, 2800),
         (today, -1, -5, -2800),
     ]
@@ -94,9 +109,9 @@ def test_a_return_lowers_units_and_revenue_but_is_no_sale(stocked, post, ghee, m
 
 def test_a_sale_entered_late_belongs_to_the_day_it_happened(stocked, post, ghee, mine, today):
     post(Kind.SALE, (ghee, 1), occurred_at=timezone.now() - timedelta(days=3))
-    assert [row["business_date"] for row in queries.daily_sales(mine, today - timedelta(days=9), today).rows] == [
-        today - timedelta(days=3)
-    ]
+    assert [
+        row["business_date"] for row in queries.daily_sales(mine, today - timedelta(days=9), today).rows
+    ] == [today - timedelta(days=3)]
     assert queries.daily_sales(mine, today, today).rows == []
 
 
@@ -111,10 +126,15 @@ def test_half_past_midnight_in_karachi_is_the_new_day(store, manager, ghee, post
         post(Kind.SALE, (ghee, 2))
         assert store.today() == date(2026, 11, 23)
         rows = queries.daily_sales(mine, date(2026, 11, 22), date(2026, 11, 23)).rows
-    assert [(row["business_date"], row["units"]) for row in rows] == [(date(2026, 11, 22), 1), (date(2026, 11, 23), 2)]
+    assert [(row["business_date"], row["units"]) for row in rows] == [
+        (date(2026, 11, 22), 1),
+        (date(2026, 11, 23), 2),
+    ]
 
 
-def test_with_a_category_a_sale_counts_once_if_any_line_belongs_to_it(stocked, post, atta, ghee, lux, mine, today, manager):
+def test_with_a_category_a_sale_counts_once_if_any_line_belongs_to_it(
+    stocked, post, atta, ghee, lux, mine, today, manager
+):
     post(Kind.RECEIPT, (lux, 20))
     post(Kind.SALE, (ghee, 1), (lux, 2), (lux, 1))  # the first line is of another category
     post(Kind.SALE, (atta, 1))
@@ -155,9 +175,15 @@ def test_another_store_never_counts(stocked, post, ghee, mine, other_store, toda
     assert [(row["store"], row["sku"]) for row in queries.low_stock(both).rows] == [("KHI-0001", "GHE-0001")]
 
 
-def test_a_stores_of_a_user_or_a_key_are_a_fine_start(stocked, post, ghee, manager, api_client, other_store, today):
+def test_a_stores_of_a_user_or_a_key_are_a_fine_start(
+    stocked, post, ghee, manager, api_client, other_store, today
+):
     post(Kind.SALE, (ghee, 1))
-    for stores in (Store.objects.for_user(manager), Store.objects.for_key(api_client().key), Store.objects.all()):
+    for stores in (
+        Store.objects.for_user(manager),
+        Store.objects.for_key(api_client().key),
+        Store.objects.all(),
+    ):
         assert queries.daily_sales(stores, today, today).totals["revenue"] == 560
         assert queries.inventory_summary(stores).rows[-1]["products"] == 2
 
@@ -192,7 +218,10 @@ def test_top_products_go_by_revenue_or_by_units(stocked, post, atta, ghee, mine,
         ("GHE-0001", 2, 1120),
         ("FLR-0001", Decimal("5.5"), 715),
     ]
-    assert [row["sku"] for row in queries.top_products(mine, today, today, by="units").rows] == ["FLR-0001", "GHE-0001"]
+    assert [row["sku"] for row in queries.top_products(mine, today, today, by="units").rows] == [
+        "FLR-0001",
+        "GHE-0001",
+    ]
     first = queries.top_products(mine, today, today, limit=1)
     assert first.totals == {"units": 2, "revenue": 1120}, "totals are those of the rows"
 
@@ -215,7 +244,9 @@ def test_value_at_price_uses_the_stores_own_price_that_has_begun(stocked, ghee, 
     StorePrice.objects.create(store=store, product=ghee, price=500, effective_from=now - timedelta(days=9))
     StorePrice.objects.create(store=store, product=ghee, price=600, effective_from=now - timedelta(days=1))
     StorePrice.objects.create(store=store, product=ghee, price=900, effective_from=now + timedelta(days=1))
-    StorePrice.objects.create(store=other_store, product=ghee, price=1, effective_from=now - timedelta(hours=1))
+    StorePrice.objects.create(
+        store=other_store, product=ghee, price=1, effective_from=now - timedelta(hours=1)
+    )
     [row] = queries.inventory_summary(mine).rows
     assert (row["value_at_cost"], row["value_at_price"]) == (100 * 118 + 24 * 510, 100 * 130 + 24 * 600)
     assert [(row["sku"], row["value_at_price"]) for row in queries.inventory_value(mine).top] == [
@@ -238,7 +269,9 @@ def test_low_stock_lists_the_most_urgent_first(stocked, post, ghee, atta, lux, s
     StockLevel.objects.create(store=store, product=lux, reorder_point=6)
     post(Kind.SALE, (ghee, 25), confirm_oversell=True)
     report = queries.low_stock(mine)
-    assert [(row["store"], row["sku"], row["on_hand"], row["reorder_point"], row["state"]) for row in report.rows] == [
+    assert [
+        (row["store"], row["sku"], row["on_hand"], row["reorder_point"], row["state"]) for row in report.rows
+    ] == [
         ("LHE-0001", "GHE-0001", -1, 0, "negative"),
         ("LHE-0001", "SOP-0001", 0, 6, "out"),
         ("LHE-0001", "FLR-0001", 100, 100, "low"),
@@ -256,6 +289,15 @@ def test_states_are_the_words_of_the_level(stocked, post, ghee, atta, lux, store
     StockLevel.objects.get(product=atta).set_reorder(reorder_point=Decimal(500), target_level=None)
     for row in queries.low_stock(mine).rows:
         assert row["state"] == StockLevel.objects.get(product__sku=row["sku"]).state
+
+
+def test_goods_that_are_no_longer_listed_are_sold_off_not_refilled(stocked, mine, ghee):
+    StockLevel.objects.filter(product=ghee).update(reorder_point=30)
+    assert queries.low_stock(mine).totals["low"] == 1
+    StockLevel.objects.filter(product=ghee).update(listed=False)
+    assert queries.low_stock(mine).totals["low"] == 0
+    [row] = queries.inventory_summary(mine).rows
+    assert (row["products"], row["low"], row["value_at_cost"]) == (2, 0, 11800 + 12240)
 
 
 def test_what_a_store_does_not_keep_is_not_missing(stocked, store, mine, lux, ghee):
@@ -280,7 +322,9 @@ def test_the_newest_lines_come_first(stocked, post, ghee, store):
     assert [movement.kind for movement in queries.newest_movements(store, 2)] == ["sale", "receipt"]
 
 
-def test_each_question_takes_few_queries(stocked, post, ghee, lux, mine, store, today, django_assert_num_queries):
+def test_each_question_takes_few_queries(
+    stocked, post, ghee, lux, mine, store, today, django_assert_num_queries
+):
     post(Kind.SALE, (ghee, 1))
     for count, ask in (
         (1, lambda: queries.daily_sales(mine, today, today)),
@@ -296,7 +340,9 @@ def test_each_question_takes_few_queries(stocked, post, ghee, lux, mine, store, 
             ask()
 
 
-def test_no_question_about_one_store_reads_a_whole_table(stocked, post, ghee, mine, store, today, django_assert_num_queries):
+def test_no_question_about_one_store_reads_a_whole_table(
+    stocked, post, ghee, mine, store, today, django_assert_num_queries
+):
     """With sequential scans made dear, every big table is still reached by an index: there is one that fits."""
     post(Kind.SALE, (ghee, 1))
     week = today - timedelta(days=7)
@@ -314,10 +360,14 @@ def test_no_question_about_one_store_reads_a_whole_table(stocked, post, ghee, mi
         for query in asked.captured_queries:
             cursor.execute("EXPLAIN " + query["sql"])
             plan = [line for [line] in cursor.fetchall()]
-            assert not [line for line in plan for table in big if f"Seq Scan on {table}" in line], query["sql"]
+            assert not [line for line in plan for table in big if f"Seq Scan on {table}" in line], query[
+                "sql"
+            ]
             # An index that is read from end to end would be no better: each must be entered by its store.
             for place, line in enumerate(plan):
-                if any(f" on {table} " in line for table in big) and ("Index Scan" in line or "Index Only Scan" in line):
+                if any(f" on {table} " in line for table in big) and (
+                    "Index Scan" in line or "Index Only Scan" in line
+                ):
                     assert "Index Cond: " in plan[place + 1], (query["sql"], plan)
 
 

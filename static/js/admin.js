@@ -33,14 +33,10 @@ for (const form of document.querySelectorAll("form[data-once]")) {
   form.addEventListener("submit", () => form.querySelector("button:not([type=button])")?.setAttribute("aria-disabled", "true"));
 }
 
-// The menu of lists stands open on a desk; filters stand open where there is room or where one is set.
-const desk = matchMedia("(min-width: 62rem)");
-const unfold = () => {
-  for (const fold of document.querySelectorAll("[data-rail]")) fold.open = desk.matches;
-  for (const fold of document.querySelectorAll("[data-sieve]")) fold.open = desk.matches || "active" in fold.dataset;
-};
-desk.addEventListener("change", unfold);
-unfold();
+// On a desk the menu of lists and the filters stand open: by CSS where the browser knows how, else here.
+if (!CSS.supports("selector(::details-content)") && matchMedia("(min-width: 62rem)").matches) {
+  for (const fold of document.querySelectorAll("[data-rail], [data-sieve]")) fold.open = true;
+}
 
 for (const menu of document.querySelectorAll("details[data-menu]")) {
   document.addEventListener("click", (event) => menu.contains(event.target) || menu.removeAttribute("open"));

@@ -14,12 +14,17 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from stores.admin.lists import HouseAdmin, LocalDateTime, code, two_lines
+from stores.admin.lists import HouseAdmin, LocalDateTime, code, moment, two_lines
 from stores.models import ApiKey
 from stores.services import KeyRefused, create_key, revoke_key, rotate_key
 
 SOON = timedelta(days=14)
-GRACE = {"0": timedelta(0), "3600": timedelta(hours=1), "86400": timedelta(days=1), "604800": timedelta(days=7)}
+GRACE = {
+    "0": timedelta(0),
+    "3600": timedelta(hours=1),
+    "86400": timedelta(days=1),
+    "604800": timedelta(days=7),
+}
 
 
 def claim(form: forms.Form) -> None:
@@ -28,7 +33,10 @@ def claim(form: forms.Form) -> None:
         return
     if not cache.add(f"key-form:{form.cleaned_data['reference']}", 1, timeout=24 * 60 * 60):
         raise forms.ValidationError(
-            _("This form was sent before, and its key is made: see the list. Its secret cannot be shown again."), code="sent_before"
+            _(
+                "This form was sent before, and its key is made: see the list. Its secret cannot be shown again."
+            ),
+            code="sent_before",
         )
 
 
@@ -36,7 +44,7 @@ class KeyForm(forms.ModelForm):
     """The rights of a key."""
 
     scopes = forms.MultipleChoiceField(
-        label=gettext_lazy("may"), choices=ApiKey.Scope.choices, widget=forms.CheckboxSelectMultiple
+        label=gettext_lazy("May"), choices=ApiKey.Scope.choices, widget=forms.CheckboxSelectMultiple
     )
     reference = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4, required=False)
 
@@ -56,7 +64,9 @@ class KeyForm(forms.ModelForm):
             self.add_error("expires_at", _("The key would have run out already: choose a later time."))
         if self.instance.pk is None:
             if not cleaned.get("reference"):
-                raise forms.ValidationError(_("This form is torn: load the page again."), code="reference_required")
+                raise forms.ValidationError(
+                    _("This form is torn: load the page again."), code="reference_required"
+                )
             claim(self)
         return cleaned
 
@@ -102,12 +112,12 @@ class UsableFilter(admin.SimpleListFilter):
 @admin.register(ApiKey)
 class ApiKeyAdmin(HouseAdmin):
     form = KeyForm
-    list_display = ["name_cell", "sees", "state", "expires_at", "last_used_at"]
+    list_display = ["name_cell", "sees", "state", "expires", "last_used"]
     list_filter = [UsableFilter]
     search_fields = ["name", "public_id"]
     search_help_text = gettext_lazy("Name, or the ten letters after kir_live_")
     autocomplete_fields = ["stores"]
-    readonly_fields = ["key_cell", "state", "created_at", "created_by", "last_used_at", "revoked_at"]
+    readonly_fields = ["key_cell", "state", "created", "last_used", "revoked"]
     change_form_template = "admin/key_form.html"
 
     def get_queryset(self, request):
@@ -117,7 +127,7 @@ class ApiKeyAdmin(HouseAdmin):
         rights = (None, {"fields": ["name", "scopes", "all_stores", "stores", "rate", "expires_at"]})
         if obj is None:
             return [(None, {"fields": [*rights[1]["fields"], "reference"]})]
-        facts = ["key_cell", "state", "last_used_at", "created_at", "created_by", "revoked_at"]
+        facts = ["key_cell", "state", "last_used", "created", *(["revoked"] if obj.revoked_at else [])]
         return [(gettext_lazy("Key"), {"fields": facts}), (gettext_lazy("Rights"), rights[1])]
 
     def has_change_permission(self, request, obj=None):
@@ -184,7 +194,9 @@ class ApiKeyAdmin(HouseAdmin):
         if request.method == "POST" and form.is_valid():
             try:
                 with transaction.atomic():
-                    successor, secret = rotate_key(key=key, grace=GRACE[form.cleaned_data["grace"]], by=request.user)
+                    successor, secret = rotate_key(
+                        key=key, grace=GRACE[form.cleaned_data["grace"]], by=request.user
+                    )
                     self.log_change(request, key, f"Rotated: {successor.public_id} follows.")
                     self.log_addition(request, successor, f"Follows {key.public_id}.")
             except KeyRefused as refusal:
@@ -198,7 +210,9 @@ class ApiKeyAdmin(HouseAdmin):
             title=_("Rotate the key “%(name)s”") % {"name": key.name},
             form=form,
             button=_("Make the new key"),
-            text=_("A new key with the same rights is made and shown once. Give it to the partner before the old one ends."),
+            text=_(
+                "A new key with the same rights is made and shown once. Give it to the partner before the old one ends."
+            ),
         )
 
     def revoke(self, request, object_id):
@@ -216,7 +230,7 @@ class ApiKeyAdmin(HouseAdmin):
             button=_("Revoke"),
             danger=True,
             text=_("Every request with this key is refused from now on. This cannot be undone."),
-            facts=[(_("Last used"), key.last_used_at and timezone.localtime(key.last_used_at).strftime("%Y-%m-%d %H:%M") or _("never"))],
+            facts=[(_("Last used"), moment(key.last_used_at) if key.last_used_at else _("never"))],
         )
 
     @admin.display(description=gettext_lazy("name"))
@@ -233,6 +247,22 @@ class ApiKeyAdmin(HouseAdmin):
             return _("All stores")
         codes = [store.code for store in key.stores.all()]
         return code(", ".join(codes[:3]) + (f" +{len(codes) - 3}" if len(codes) > 3 else ""))
+
+    @admin.display(description=gettext_lazy("expires"))
+    def expires(self, key):
+        return moment(key.expires_at)
+
+    @admin.display(description=gettext_lazy("last used"))
+    def last_used(self, key):
+        return moment(key.last_used_at)
+
+    @admin.display(description=gettext_lazy("made"))
+    def created(self, key):
+        return two_lines(moment(key.created_at), key.created_by or "")
+
+    @admin.display(description=gettext_lazy("revoked"))
+    def revoked(self, key):
+        return moment(key.revoked_at)
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, key):

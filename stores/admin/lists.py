@@ -30,6 +30,7 @@ from django.utils.translation import gettext_lazy
 
 from stores.models import Store
 from stores.queries import InvalidCursor, keyset_page
+from stores.templatetags.shop import clock_text, day
 
 CURSOR = "cursor"
 STORE_ROW = re.compile(r"(\d{1,18})-(\d{1,18})")
@@ -38,7 +39,9 @@ STORE_ROW = re.compile(r"(\d{1,18})-(\d{1,18})")
 def estimated_rows(model) -> int | None:
     """About how many rows the table of `model` has: what PostgreSQL noted when it last analysed it; None if never."""
     with connections["default"].cursor() as cursor:
-        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", [model._meta.db_table])
+        cursor.execute(
+            "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", [model._meta.db_table]
+        )
         row = cursor.fetchone()
     return row[0] if row and row[0] >= 0 else None
 
@@ -68,7 +71,7 @@ class KeysetList(ChangeList):
     def __init__(self, request, *args, **kwargs):
         self.cursor = request.GET.get(CURSOR, "")
         super().__init__(request, *args, **kwargs)
-        self.title = capfirst(self.opts.verbose_name_plural)
+        self.title = self.model_admin.heading
 
     def get_filters_params(self, params=None):
         lookups = super().get_filters_params(params)
@@ -90,7 +93,9 @@ class KeysetList(ChangeList):
         order = self.model_admin.get_keyset(request, self)
         scope = f"admin:{self.opts.label_lower}:{request.user.pk}:{self.get_query_string()}"
         try:
-            page = keyset_page(self.queryset, order=order, limit=self.list_per_page, cursor=self.cursor, scope=scope)
+            page = keyset_page(
+                self.queryset, order=order, limit=self.list_per_page, cursor=self.cursor, scope=scope
+            )
         except InvalidCursor as error:
             raise IncorrectLookupParameters from error
         self.result_list, self.result_count = page.rows, len(page.rows)
@@ -112,6 +117,11 @@ class KeysetList(ChangeList):
         if self.has_active_filters or self.query or self.whole:
             return None
         return estimated_rows(self.model)
+
+    @property
+    def kept_by_search(self) -> list[tuple[str, str]]:
+        """What the search form sends along to keep the filters."""
+        return carried(self, ["q"])
 
     def url_for_result(self, result):
         return self.model_admin.address(result)
@@ -137,7 +147,15 @@ class Amount(forms.TextInput):
     """A number as text: phones show digits, and nothing is rounded on the way."""
 
     def __init__(self, attrs=None):
-        super().__init__({"inputmode": "decimal", "autocomplete": "off", "dir": "ltr", "class": "vDecimalField", **(attrs or {})})
+        super().__init__(
+            {
+                "inputmode": "decimal",
+                "autocomplete": "off",
+                "dir": "ltr",
+                "class": "vDecimalField",
+                **(attrs or {}),
+            }
+        )
 
 
 NATIVE = {
@@ -151,7 +169,11 @@ class HouseAdmin(admin.ModelAdmin):
     """The way all models are shown. `keyset` is the list's order: one indexed field, `-` for falling."""
 
     keyset = "-id"
+    listed_as = ""
     deletable = False
+    # The permissions that its pages ask for, and what they are called where "add" or "change" would say too little.
+    actions_asked_for = ("view", "add", "change")
+    words_for_actions = {}
     actions = None
     sortable_by = ()
     list_per_page = 50
@@ -159,6 +181,11 @@ class HouseAdmin(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     formfield_overrides = NATIVE
+
+    @property
+    def heading(self) -> str:
+        """What the list is called, in the menu and over itself."""
+        return self.listed_as or capfirst(self.opts.verbose_name_plural)
 
     def get_changelist(self, request, **kwargs):
         return KeysetList
@@ -173,6 +200,19 @@ class HouseAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request, obj=None):
         return self.deletable and super().has_delete_permission(request, obj)
 
+    def name_of(self, obj) -> str:
+        """What stands over the page of `obj`."""
+        return str(obj)
+
+    def get_form(self, request, obj=None, change=False, **kwargs):
+        made = super().get_form(request, obj, change=change, **kwargs)
+
+        class Plain(made):
+            def __init__(self, *args, **options):
+                super().__init__(*args, **{"label_suffix": "", **options})
+
+        return Plain
+
     def tools(self, request, obj) -> list[tuple[str, str, str]]:
         """(address, words, css class) of the buttons at the head of an object's page."""
         return []
@@ -183,7 +223,11 @@ class HouseAdmin(admin.ModelAdmin):
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
-            context |= {"tools": self.tools(request, obj), **self.facts(request, obj)}
+            context |= {
+                "tools": self.tools(request, obj),
+                "heading": self.name_of(obj),
+                **self.facts(request, obj),
+            }
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def acts(self) -> list[tuple[str, str]]:
@@ -198,7 +242,11 @@ class HouseAdmin(admin.ModelAdmin):
             return update_wrapper(wrapper, view)
 
         own = [
-            path(f"<str:object_id>/{name}/", page(getattr(self, method)), name=f"{self.opts.app_label}_{self.opts.model_name}_{name}")
+            path(
+                f"<str:object_id>/{name}/",
+                page(getattr(self, method)),
+                name=f"{self.opts.app_label}_{self.opts.model_name}_{name}",
+            )
             for name, method in self.acts()
         ]
         return own + super().get_urls()
@@ -215,13 +263,27 @@ class HouseAdmin(admin.ModelAdmin):
             raise PermissionDenied
         return obj
 
-    def act_page(self, request, obj, *, title, form=None, button, text="", facts=(), danger=False, extra=None, status=200):
+    def act_page(
+        self,
+        request,
+        obj,
+        *,
+        title,
+        form=None,
+        button,
+        text="",
+        facts=(),
+        danger=False,
+        extra=None,
+        status=200,
+    ):
         """The page that asks before something is done: what will happen, a form, one button."""
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": obj,
             "address": self.address(obj),
+            "heading": self.name_of(obj),
             "title": title,
             "form": form,
             "button": button,
@@ -241,6 +303,8 @@ class HouseAdmin(admin.ModelAdmin):
 
 class ReadOnlyAdmin(HouseAdmin):
     """Shown, never written here: not even by a superuser."""
+
+    actions_asked_for = ("view",)
 
     def has_add_permission(self, request):
         return False
@@ -368,7 +432,9 @@ class DayFilter(admin.ListFilter):
                 {
                     "words": words,
                     "selected": (self.start, self.end) == (start, end),
-                    "url": changelist.get_query_string({"from": start and start.isoformat(), "to": end and end.isoformat()}),
+                    "url": changelist.get_query_string(
+                        {"from": start and start.isoformat(), "to": end and end.isoformat()}
+                    ),
                 }
                 for words, start, end in spans
             ],
@@ -405,6 +471,23 @@ def linked(site, obj, words=None) -> str:
 def code(text) -> str:
     """A code or number, left to right in any language."""
     return format_html('<bdi dir="ltr" class="code">{}</bdi>', text) if text else "–"
+
+
+def moment(instant) -> str:
+    """Date and time by head office's clock."""
+    if instant is None:
+        return "–"
+    local = timezone.localtime(instant)
+    return format_html(
+        '<time class="no-break" datetime="{}">{}, {}</time>',
+        instant.isoformat(),
+        day(local),
+        clock_text(local),
+    )
+
+
+def yes_no(value: bool) -> str:
+    return _("Yes") if value else _("No")
 
 
 def two_lines(first, second) -> str:

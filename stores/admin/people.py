@@ -1,7 +1,6 @@
 """Users and their groups, and what head office changed."""
 
 from django import forms
-from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -11,13 +10,12 @@ from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_otp import devices_for_user, user_has_device
 
-from stores.admin.lists import HouseAdmin, ReadOnlyAdmin, two_lines
+from stores.admin.lists import HouseAdmin, ReadOnlyAdmin, moment, two_lines
 from stores.models import Membership, User
 
 # Permissions that mean something in the admin; the rest belongs to tables that nobody edits.
@@ -67,7 +65,7 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
     """
 
     keyset = "username"
-    list_display = ["username", "full_name", "works", "active", "last_login"]
+    list_display = ["username", "full_name", "works", "active", "seen"]
     list_filter = ["is_active", "is_staff"]
     search_fields = ["username", "first_name", "last_name", "email", "phone"]
     search_help_text = gettext_lazy("User name, name, e-mail or phone")
@@ -76,12 +74,13 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
     inlines = [StoresInline]
     add_form = NewUserForm
     change_password_form = PasswordForm
-    readonly_fields = ["last_login", "date_joined", "second_factor"]
+    change_user_password_template = "admin/password.html"
+    readonly_fields = ["password_cell", "seen", "joined", "second_factor"]
     fieldsets = [
-        (None, {"fields": ["username", "password", "is_active"]}),
+        (None, {"fields": ["username", "password_cell", "is_active"]}),
         (gettext_lazy("Person"), {"fields": ["first_name", "last_name", "email", "phone", "language"]}),
         (gettext_lazy("Head office"), {"fields": ["is_staff", "is_superuser", "groups", "second_factor"]}),
-        (gettext_lazy("Dates"), {"fields": ["last_login", "date_joined"]}),
+        (gettext_lazy("Dates"), {"fields": ["seen", "joined"]}),
     ]
     add_fieldsets = [(None, {"fields": ["username", "language", "password1", "password2"]})]
 
@@ -107,9 +106,13 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
     def tools(self, request, obj):
         links = []
         if request.user.has_perm("inventory.view_document"):
-            links.append((f"{reverse('admin:inventory_document_changelist')}?user={obj.username}", _("Documents"), ""))
+            links.append(
+                (f"{reverse('admin:inventory_document_changelist')}?user={obj.username}", _("Documents"), "")
+            )
         if request.user.is_superuser and user_has_device(obj):
-            links.append((self.act_url("second-factor", obj), _("Take the second factor off"), "button-danger"))
+            links.append(
+                (self.act_url("second-factor", obj), _("Take the second factor off"), "button-danger")
+            )
         return links
 
     def forget_devices(self, request, object_id):
@@ -122,7 +125,11 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
                 for device in list(devices_for_user(user, confirmed=None)):
                     device.delete()
                 self.log_change(request, user, "Second factor taken off.")
-            return self.done(request, user, _("%(user)s sets up a new second factor when signing in next.") % {"user": user})
+            return self.done(
+                request,
+                user,
+                _("%(user)s sets up a new second factor when signing in next.") % {"user": user},
+            )
         return self.act_page(
             request,
             user,
@@ -135,6 +142,19 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
             )
             % {"user": user},
         )
+
+    @admin.display(description=gettext_lazy("password"))
+    def password_cell(self, user):
+        words = _("Set a new password") if user.has_usable_password() else _("None yet: set one")
+        return format_html('<a href="{}">{}</a>', self.act_url("password", user), words)
+
+    @admin.display(description=gettext_lazy("last signed in"))
+    def seen(self, user):
+        return moment(user.last_login)
+
+    @admin.display(description=gettext_lazy("since"))
+    def joined(self, user):
+        return moment(user.date_joined)
 
     @admin.display(description=gettext_lazy("second factor"))
     def second_factor(self, user):
@@ -153,20 +173,37 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
         return user.is_active
 
 
+def useful(permission) -> bool:
+    """Whether some page of the admin asks for this permission: nobody adds movements or deletes stores here."""
+    model, action = permission.content_type.model_class(), permission.codename.split("_")[0]
+    if model is None or not admin.site.is_registered(model):
+        return False
+    page = admin.site.get_model_admin(model)
+    return action in page.actions_asked_for
+
+
 class Rights(forms.ModelMultipleChoiceField):
     """Permissions of the product's own tables, as boxes to tick."""
 
     widget = forms.CheckboxSelectMultiple
 
     def label_from_instance(self, permission):
-        model = permission.content_type.model_class()
-        name = model._meta.verbose_name if model else permission.content_type.model
-        word = {"add": _("add"), "change": _("change"), "delete": _("delete"), "view": _("view")}
-        return f"{name}: {word.get(permission.codename.split('_')[0], permission.name)}"
+        model, action = permission.content_type.model_class(), permission.codename.split("_")[0]
+        page = admin.site.get_model_admin(model)
+        words = {
+            "add": _("add"),
+            "change": _("change"),
+            "delete": _("delete"),
+            "view": _("see"),
+            **page.words_for_actions,
+        }
+        return f"{page.heading}: {words[action]}"
 
 
 class GroupForm(forms.ModelForm):
-    permissions = Rights(queryset=Permission.objects.none(), required=False, label=gettext_lazy("permissions"))
+    permissions = Rights(
+        queryset=Permission.objects.none(), required=False, label=gettext_lazy("Permissions")
+    )
 
     class Meta:
         model = Group
@@ -174,14 +211,15 @@ class GroupForm(forms.ModelForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        if "permissions" not in self.fields:
-            return
-        registered = [model._meta.model_name for model in apps.get_models() if admin.site.is_registered(model)]
-        self.fields["permissions"].queryset = (
-            Permission.objects.filter(content_type__app_label__in=OWN_APPS, content_type__model__in=registered)
-            .select_related("content_type")
-            .order_by("content_type__app_label", "content_type__model", "codename")
-        )
+        if "permissions" in self.fields:
+            known = Permission.objects.select_related("content_type")
+            self.fields["permissions"].queryset = known.filter(
+                pk__in=[
+                    permission.pk
+                    for permission in known.filter(content_type__app_label__in=OWN_APPS)
+                    if useful(permission)
+                ]
+            ).order_by("content_type__app_label", "content_type__model", "codename")
 
 
 admin.site.unregister(Group)
@@ -193,6 +231,7 @@ class GroupAdmin(HouseAdmin, DjangoGroupAdmin):
 
     keyset = "name"
     deletable = True
+    actions_asked_for = ("view", "add", "change", "delete")
     form = GroupForm
     list_display = ["name"]
     search_fields = ["name"]
@@ -203,7 +242,8 @@ class GroupAdmin(HouseAdmin, DjangoGroupAdmin):
 class ChangeAdmin(ReadOnlyAdmin):
     """What head office did, newest first."""
 
-    list_display = ["moment", "user_cell", "what", "object_cell"]
+    listed_as = gettext_lazy("Changes by head office")
+    list_display = ["when", "user_cell", "what", "object_cell"]
     list_display_links = None
     list_filter = ["action_flag"]
     list_select_related = ["user", "content_type"]
@@ -213,8 +253,8 @@ class ChangeAdmin(ReadOnlyAdmin):
         return obj is None and super().has_view_permission(request, obj)
 
     @admin.display(description=gettext_lazy("time"))
-    def moment(self, entry):
-        return timezone.localtime(entry.action_time).strftime("%Y-%m-%d %H:%M")
+    def when(self, entry):
+        return moment(entry.action_time)
 
     @admin.display(description=gettext_lazy("user"))
     def user_cell(self, entry):
@@ -230,5 +270,3 @@ class ChangeAdmin(ReadOnlyAdmin):
         url = None if entry.is_deletion() else entry.get_admin_url()
         name = format_html('<a href="{}">{}</a>', url, entry.object_repr) if url else entry.object_repr
         return two_lines(name, kind)
-
-

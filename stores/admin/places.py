@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from stores.admin.lists import CodeFilter, HouseAdmin, StoreFilter, code, linked, two_lines
+from stores.admin.lists import CodeFilter, HouseAdmin, StoreFilter, code, linked, moment, two_lines
 from stores.models import Membership, Store, User
 
 
@@ -31,12 +31,12 @@ class StoreAdmin(HouseAdmin):
     list_filter = ["status", "oversell_policy"]
     search_fields = ["code", "name", "name_ur", "area", "city", "phone"]
     search_help_text = gettext_lazy("Code, name, area, city or phone")
-    readonly_fields = ["created_at", "updated_at"]
+    readonly_fields = ["created", "changed"]
     inlines = [StaffInline]
     fieldsets = [
         (None, {"fields": ["code", "name", "name_ur", "status", "oversell_policy"]}),
         (gettext_lazy("Place"), {"fields": ["address", "area", "city", "phone", "timezone"]}),
-        (gettext_lazy("Dates"), {"fields": ["created_at", "updated_at"]}),
+        (gettext_lazy("Dates"), {"fields": ["created", "changed"]}),
     ]
     ordering = ["code"]
 
@@ -54,6 +54,14 @@ class StoreAdmin(HouseAdmin):
             if request.user.has_perm(perm):
                 links.append((f"{reverse(f'admin:{name}_changelist')}?store={obj.code}", words, ""))
         return links
+
+    @admin.display(description=gettext_lazy("created"))
+    def created(self, store):
+        return moment(store.created_at)
+
+    @admin.display(description=gettext_lazy("changed"))
+    def changed(self, store):
+        return moment(store.updated_at)
 
     @admin.display(description=gettext_lazy("code"))
     def code_cell(self, store):
@@ -89,6 +97,7 @@ class MembershipAdmin(HouseAdmin):
     """Who may do what in which store."""
 
     deletable = True
+    actions_asked_for = ("view", "add", "change", "delete")
     list_display = ["user_cell", "store_cell", "role"]
     list_display_links = ["role"]
     list_filter = [StoreFilter, UserFilter, "role"]
@@ -103,4 +112,6 @@ class MembershipAdmin(HouseAdmin):
 
     @admin.display(description=gettext_lazy("store"))
     def store_cell(self, membership):
-        return two_lines(linked(self.admin_site, membership.store, membership.store.code), membership.store.name)
+        return two_lines(
+            linked(self.admin_site, membership.store, membership.store.code), membership.store.name
+        )

@@ -45,7 +45,7 @@ class KeyViews(GenericViewSet):
     # Refusals beyond the usual ones, by action, for the schema.
     problems: dict[str, tuple[str, ...]] = {}
     content_negotiation_class = OneForm
-    metadata_class = None
+    http_method_names = ["get", "head", "post", "patch"]
 
     @property
     def key(self) -> ApiKey:
@@ -78,21 +78,26 @@ class KeyViews(GenericViewSet):
                 faults.append(Fault(pointer(name), "unknown_parameter", _("There is no such parameter here.")))
             elif len(values) > 1:
                 faults.append(Fault(pointer(name), "repeated_parameter", _("Give this parameter once.")))
+            elif not values[0]:
+                faults.append(Fault(pointer(name), "blank", _("This parameter is empty.")))
             elif len(values[0]) > LONGEST_PARAMETER and name != "cursor":
                 faults.append(Fault(pointer(name), "too_long", _("This is too long.")))
         if faults:
             raise Invalid(faults[:20])
 
     def get_serializer_context(self):
-        return super().get_serializer_context() | {"sees_cost": bool(self.request and self.request.auth) and self.sees_cost}
+        return super().get_serializer_context() | {"sees_cost": self.sees_cost}
 
-    def read(self, serializer_class, **options) -> dict:
-        """The body as `serializer_class` understands it; refuses anything else."""
+    def body(self) -> dict:
+        """The JSON object that was sent."""
         if self.request.stream is None:  # REST framework takes an empty body for an empty object
             check_headers(self.request.META)
             raise broken(_("The body is empty."))
-        serializer = serializer_class(data=self.request.data, context=self.get_serializer_context(), **options)
-        return valid(serializer)
+        return self.request.data
+
+    def read(self, serializer_class, **context) -> dict:
+        """The body as `serializer_class` understands it; refuses anything else."""
+        return valid(serializer_class(data=self.body(), context=self.get_serializer_context() | context))
 
     def my_stores(self):
         """The stores of this key."""

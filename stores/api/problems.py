@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 
@@ -114,3 +115,21 @@ CODE_OF = {
     "max_value": "out_of_range",
     "min_value": "out_of_range",
 }
+
+
+# PostgreSQL's SQLSTATE: lock not available, statement cancelled, deadlock, serialization failure.
+BUSY = frozenset({"55P03", "57014", "40P01", "40001"})
+DISK_FULL = "53100"
+RETRY = 2  # seconds
+
+
+def problem_of_database(error: DatabaseError) -> Problem | None:
+    """The answer to a database that is away, busy or full: come again. None for an error that is a fault of ours."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    if state in BUSY:
+        return Problem("busy", _("Others are at work on the same goods. Send it again: nothing was recorded."), wait=RETRY)
+    if state == DISK_FULL:
+        return Problem("storage_full", _("Nothing can be stored just now. Nothing was recorded."), wait=60)
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return Problem("unavailable", _("The database cannot be reached just now. Send it again in a moment."), wait=RETRY)
+    return None

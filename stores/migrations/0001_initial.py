@@ -7,9 +7,10 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import django.utils.timezone
-import stores.models
 from django.conf import settings
 from django.db import migrations, models
+
+import stores.models
 
 
 class Migration(migrations.Migration):

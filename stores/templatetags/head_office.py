@@ -7,8 +7,6 @@ from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 from django.utils.text import capfirst
 
-from stores.admin.lists import carried
-
 register = template.Library()
 
 CELL = re.compile(r"<(t[dh])(?: class=\"([^\"]*)\")?")
@@ -23,13 +21,9 @@ def labelled(cells, headers) -> list:
 
         def begin(found, css=css, header=header):
             classes = " ".join(word for word in (found[2], css) if word)
-            return format_html('<{} role="cell" class="{}" data-label="{}"', found[1], classes, capfirst(header["text"]))
+            return format_html(
+                '<{} role="cell" class="{}" data-label="{}"', found[1], classes, capfirst(header["text"])
+            )
 
         done.append(mark_safe(CELL.sub(begin, str(cell), count=1)))  # noqa: S308  Django's own cell, escaped by it
     return done
-
-
-@register.filter
-def carried_on(changelist) -> list[tuple[str, str]]:
-    """What the search form must send along to keep the filters."""
-    return carried(changelist, ["q"])

@@ -134,7 +134,7 @@ def clock(instant, store) -> str:
     """The time of day in the store's zone, the whole date and time on hovering."""
     local = instant.astimezone(ZoneInfo(store.timezone))
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', instant.isoformat(), formats.date_format(local, "j M Y") + ", " + clock_text(local), clock_text(local)
+        '<time datetime="{}" title="{}"><bdi>{}</bdi></time>', instant.isoformat(), formats.date_format(local, "j M Y") + ", " + clock_text(local), clock_text(local)
     )
 
 
@@ -144,7 +144,7 @@ def at(instant, store) -> str:
     if instant is None:
         return "–"
     local = instant.astimezone(ZoneInfo(store.timezone))
-    return format_html('<time datetime="{}">{}, {}</time>', instant.isoformat(), formats.date_format(local, "j M Y"), clock_text(local))
+    return format_html('<time datetime="{}">{}, <bdi>{}</bdi></time>', instant.isoformat(), formats.date_format(local, "j M Y"), clock_text(local))
 
 
 @register.filter

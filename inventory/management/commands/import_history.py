@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.models import Barcode, Category, Pack, Product
-from inventory.models import COSTED, Document, Kind, Movement, StockLevel
+from inventory.models import Document, Kind, StockLevel
 from inventory.services import (
     CLOCK_SLACK,
     MAX_LINES,
@@ -25,7 +25,6 @@ from inventory.services import (
     Actor,
     Draft,
     Line,
-    Refused,
     draft_document,
     insert_documents,
 )
@@ -264,9 +263,8 @@ def read_movements(folder: Path, stores: dict[str, Store], products: dict[str, P
                 raise BadRow(file, line, f"the product {sku} is {products[sku].get_status_display().lower()}.")
             if not QUANTITY.fullmatch(delta):
                 raise BadRow(file, line, f"delta “{delta[:40]}” is not a quantity with at most 3 decimals.")
-            if (steps[sku] == 1 and "." in delta) or steps[sku] != 1:
-                if Decimal(delta) % steps[sku]:
-                    raise BadRow(file, line, f"{sku} comes in steps of {steps[sku].normalize():f}, not {delta}.")
+            if ("." in delta or steps[sku] != 1) and Decimal(delta) % steps[sku]:
+                raise BadRow(file, line, f"{sku} comes in steps of {steps[sku].normalize():f}, not {delta}.")
             sign, size = ("-", delta[1:]) if delta[0] == "-" else ("+", delta)
             if not size.strip("0."):
                 raise BadRow(file, line, "delta is zero.")

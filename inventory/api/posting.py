@@ -1,0 +1,220 @@
+"""From what a partner sent to a document in the ledger: the same road for one line, one document and a batch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import DataError
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from catalog.models import Product
+from catalog.queries import Scan, scan_many
+from inventory.filters import OLD_KINDS
+from inventory.models import COSTED, PRICED, Document, Kind, Reason
+from inventory.services import (
+    Actor,
+    AlreadyReversed,
+    InsufficientStock,
+    InvalidDocument,
+    Line,
+    Posted,
+    ReferenceReused,
+    Refused,
+    StoreNotOpen,
+    post_document,
+)
+from stores.api.base import no_such_store
+from stores.api.problems import Fault, Invalid, Problem, fault
+from stores.models import ApiKey, Store
+
+AS_THEY_ARE = (AlreadyReversed, ReferenceReused, StoreNotOpen)
+REASON_FOR = {Kind.ADJUSTMENT: Reason.Use.ADJUSTMENT, Kind.WASTAGE: Reason.Use.WASTAGE}
+
+
+@dataclass
+class Desk:
+    """What the documents of one request have in common, asked for once: the key's stores and the coded reasons."""
+
+    key: ApiKey
+    stores: dict[str, Store]
+    reasons: dict[str, Reason]
+
+    @classmethod
+    def of(cls, key: ApiKey, store_codes: Iterable[str], reason_codes: Iterable[str | None]) -> "Desk":
+        """Asks for those that are named; at most two queries."""
+        codes = {code for code in reason_codes if code}
+        return cls(
+            key,
+            {store.code: store for store in Store.objects.for_key(key).filter(code__in=set(store_codes))},
+            {reason.code: reason for reason in Reason.objects.filter(code__in=codes, active=True)} if codes else {},
+        )
+
+    def reason(self, code: str | None, use: str | None) -> Reason | None:
+        """The active reason `code` for this use; refuses any other."""
+        if code is None:
+            return None
+        found = self.reasons.get(code)
+        if use is None:
+            raise fault("/reason", "not_allowed", _("This kind of document has no reason."))
+        if found is None or found.use != use:
+            known = Reason.objects.filter(use=use, active=True).order_by("code").values_list("code", flat=True)
+            raise fault("/reason", "invalid_choice", _("Choose one of %(codes)s.") % {"codes": ", ".join(known)})
+        return found
+
+
+def reference_of(request, given: str | None, required: bool) -> str | None:
+    """The reference from the body or from Idempotency-Key; refuses two different ones, or none where one is required."""
+    header = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if header is not None and not (1 <= len(header) <= 100 and header.isascii() and header.isprintable() and " " not in header):
+        raise fault("/Idempotency-Key", "invalid_reference", _("A reference has 1 to 100 letters, digits or signs, without spaces."))
+    if header is not None and given is not None and header != given:
+        raise fault("/reference", "reference_mismatch", _("Idempotency-Key and reference differ."))
+    reference = header or given
+    if reference is None and required:
+        raise reference_required()
+    return reference
+
+
+def reference_required() -> Invalid:
+    words = _("Send your own number for this as reference or in the header Idempotency-Key: sent twice, it is done once.")
+    return fault("/reference", "reference_required", words)
+
+
+def post(desk: Desk, given: dict, reference: str | None, one_line: bool = False) -> Posted:
+    """Records what `given` (a DocumentInput, or a MovementInput with `one_line`) says; refuses with a Problem.
+
+    The number of queries does not depend on the number of lines. Movements come with their product, pack and store.
+    """
+    store = desk.stores.get(given["store"])
+    if store is None:
+        raise no_such_store()
+    kind = OLD_KINDS.get(given["kind"], given["kind"])
+    reason = desk.reason(given.get("reason"), REASON_FOR.get(kind))
+    said = [given] if one_line else given["lines"]
+    try:
+        scans = products_of(said, store, given.get("occurred_at") or timezone.now())
+        lines = [line_of(index, line, scans[index], kind) for index, line in enumerate(said)]
+        posted = post_document(
+            store=store, kind=kind, lines=lines, actor=Actor.by_key(desk.key), reference=reference,
+            occurred_at=given.get("occurred_at"), reason=reason, notes=given.get("notes", ""),
+            returns=sale_of(store, given["returns"], kind) if "returns" in given else None,
+            confirm_oversell=given.get("confirm_oversell", False),
+        )  # fmt: skip
+    except Invalid as problem:
+        raise Invalid([placed(found, said, one_line) for found in problem.faults]) from problem
+    except Refused as refusal:
+        problem = problem_of(refusal)
+        problem.faults = [placed(found, said, one_line) for found in problem.faults]
+        raise problem from refusal
+    except DataError as error:
+        # Sums that no column holds: each number was in range by itself.
+        raise fault("" if one_line else "/lines", "out_of_range", _("The sums of this document are too large.")) from error
+    return dressed(posted, store, reason, lines)
+
+
+def products_of(said: list[dict], store: Store, at) -> list[Scan]:
+    """The product of each line, priced in `store` at `at`; at most three queries. Refuses every line whose product is unknown."""
+    codes, skus = {line["barcode"] for line in said if "barcode" in line}, {line["sku"] for line in said if "sku" in line}
+    scans = scan_many(codes, store, at) if codes else {}
+    rows = Product.objects.filter(sku__in=skus).priced(store, at).defer("search_text") if skus else []
+    by_sku = {product.sku: Scan(product) for product in rows}
+    found = [scans.get(line["barcode"]) if "barcode" in line else by_sku.get(line["sku"]) for line in said]
+    faults = [
+        Fault(f"/lines/{index}/{'barcode' if 'barcode' in said[index] else 'sku'}", "unknown_product", _("There is no such product."))
+        for index, scan in enumerate(found)
+        if scan is None
+    ]
+    if faults:
+        raise Invalid(faults)
+    return found
+
+
+def line_of(index: int, said: dict, scan: Scan, kind: str) -> Line:
+    """One line for the ledger; refuses prices, costs and amounts where they mean nothing."""
+
+    def refuse(field, words):
+        raise fault(f"/lines/{index}/{field}", "not_allowed", words)
+
+    for field in ("unit_price", "line_total", "amount"):
+        if field in said and kind not in PRICED:
+            refuse(field, _("Only sales and returns have a price. What goods cost is the unit_cost of a receipt."))
+    if "unit_cost" in said and kind not in COSTED:
+        refuse("unit_cost", _("Only receipts and opening stock have a cost of their own."))
+    if scan.pack and "amount" in said:
+        refuse("amount", _("A pack is sold by the pack."))
+    quantity = said.get("quantity")
+    if quantity is None and "amount" not in said:
+        quantity = scan.quantity
+    return Line(
+        product=scan.product,
+        pack=scan.pack,
+        quantity=None if scan.pack else quantity,
+        pack_quantity=quantity if scan.pack else None,
+        amount=said.get("amount"),
+        unit_price=said.get("unit_price"),
+        line_total=said.get("line_total"),
+        unit_cost=said.get("unit_cost"),
+    )
+
+
+def sale_of(store: Store, named: int | str, kind: str) -> Document:
+    """The document of this store that a return names by its id or reference; refuses an unknown one."""
+    if kind != Kind.SALE_RETURN:
+        raise fault("/returns", "not_allowed", _("Only a sale_return returns a sale."))
+    by = {"pk": named} if isinstance(named, int) else {"reference": named}
+    sale = Document.objects.for_store(store).filter(**by).first()
+    if sale is None:
+        raise fault("/returns", "unknown_document", _("This store has no such document."))
+    return sale
+
+
+def problem_of(refusal: Refused) -> Problem:
+    """The answer of the API to what the ledger refused."""
+    if isinstance(refusal, InsufficientStock):
+        return Problem(
+            refusal.code,
+            refusal.message,
+            [
+                Fault(
+                    f"/lines/{index}/quantity",
+                    refusal.code,
+                    _("%(sku)s: %(on_hand)s on hand, %(wanted)s asked for.") % {"sku": product.sku, "on_hand": on_hand, "wanted": wanted},
+                )
+                for index, product, on_hand, wanted in refusal.short
+            ],
+        )
+    if isinstance(refusal, AS_THEY_ARE):
+        return Problem(refusal.code, refusal.message)
+    if isinstance(refusal, InvalidDocument) and refusal.lines:
+        return Invalid([Fault(f"/lines/{index}/{field}", code, str(words)) for index, field, words, code in refusal.lines])
+    field = getattr(refusal, "field", None)
+    return Invalid([Fault(f"/{field}" if field else "", refusal.code, refusal.message)])
+
+
+def placed(found: Fault, said: list[dict], one_line: bool) -> Fault:
+    """`found` with its pointer as the sender wrote the body: one line has no `lines`, and a product may stand under `barcode`."""
+    steps = found.pointer.split("/")
+    if len(steps) >= 3 and steps[1] == "lines":
+        line = said[int(steps[2])]
+        if steps[3:] == ["sku"] and "sku" not in line:
+            steps[3] = "barcode"
+        if one_line:
+            del steps[1:3]
+    elif one_line and steps[1:] == ["lines"]:
+        steps = [""]
+    return Fault("/".join(steps), found.code, found.detail)
+
+
+def dressed(posted: Posted, store: Store, reason: Reason | None, lines: Iterable[Line]) -> Posted:
+    """`posted` with everything its answer shows, taken from what the request has loaded already.
+
+    A repetition has the content of the first time, so its products, packs and reason are those of the first time.
+    """
+    products = {line.product.pk: line.product for line in lines}
+    packs = {line.pack.pk: line.pack for line in lines if line.pack}
+    posted.document.store, posted.document.reason = store, reason
+    for movement in posted.movements:
+        movement.document, movement.store, movement.reason = posted.document, store, reason
+        movement.product = products[movement.product_id]
+        movement.entered_pack = packs.get(movement.entered_pack_id)
+    return posted

@@ -1,0 +1,297 @@
+"""Levels, documents and the ledger. What was written stays: nothing here has PUT or DELETE."""
+
+from django.db import DatabaseError, transaction
+from django.db.models import OuterRef, Subquery
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import mixins
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from catalog.models import Pack, Product
+from inventory.api import examples
+from inventory.api.inputs import (
+    BatchInput,
+    BatchSchema,
+    DocumentInput,
+    LevelChange,
+    MovementInput,
+    ReversalInput,
+)
+from inventory.api.posting import Desk, post, problem_of, reference_of, reference_required
+from inventory.api.shapes import (
+    BatchSerializer,
+    DocumentRowSerializer,
+    DocumentSerializer,
+    LevelSerializer,
+    MovementSerializer,
+)
+from inventory.filters import DocumentFilter, LevelFilter, MovementFilter
+from inventory.models import Document, Movement, Reason, StockLevel
+from inventory.services import Actor, Posted, Refused, reverse_document
+from stores.api.base import KeyViews, store_of, valid
+from stores.api.problems import CODES, Fault, Problem, problem_of_database
+from stores.models import ApiKey
+
+Scope = ApiKey.Scope
+POSTING = ("insufficient_stock", "store_not_open", "idempotency_key_reused")
+# What may become of one document of a batch; when the database is away there are no verdicts at all.
+VERDICTS = CODES.keys() - {"unavailable", "storage_full"}
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[!-~]+$"},
+    OpenApiParameter.HEADER,
+    description="Your own number for this act; the same as `reference` in the body. Sent again, it is done once.",
+)
+STORE_CODE = OpenApiParameter("store", str, OpenApiParameter.PATH, description="The store's code.")
+SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The product's SKU.")
+
+
+def example(name: str, value, status: int | None = None, request: bool = False) -> OpenApiExample:
+    return OpenApiExample(name, value, request_only=request, response_only=not request, status_codes=[str(status)] if status else None)
+
+
+class StoreDataViews(KeyViews):
+    """Lists of rows that belong to a store: a `store` that is not the key's is not found."""
+
+    def list(self, request, *args, **kwargs):
+        store_of(self, request.query_params.get("store"))
+        return super().list(request, *args, **kwargs)
+
+
+@extend_schema(tags=["inventory"])
+class LevelViews(StoreDataViews, mixins.ListModelMixin):
+    scopes = {"list": Scope.INVENTORY_READ, "retrieve": Scope.INVENTORY_READ, "partial_update": Scope.MOVEMENTS_WRITE}
+    problems = {"list": ("not_found",), "partial_update": ("not_found",)}
+    queryset = StockLevel.objects.none()
+    serializer_class = LevelSerializer
+    filterset_class = LevelFilter
+    orderings = ("id", "-id", "sku", "-sku", "updated_at", "-updated_at")
+    order_fields = {"sku": "product__sku"}
+
+    def get_queryset(self):
+        return StockLevel.objects.for_key(self.key).select_related("store", "product").defer("product__search_text")
+
+    @extend_schema(summary="List stock levels", examples=[example("A level", examples.LEVEL)])
+    def list(self, request, *args, **kwargs):
+        """How much each of the key's stores has now."""
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(summary="One stock level", parameters=[STORE_CODE, SKU], examples=[example("A level", examples.LEVEL)])
+    def retrieve(self, request, store, sku):
+        """How much of one product one store has now."""
+        return Response(self.get_serializer(self.level(store, sku)).data)
+
+    @extend_schema(
+        summary="Change reorder settings",
+        parameters=[STORE_CODE, SKU],
+        request=LevelChange,
+        responses=LevelSerializer,
+        examples=[
+            example("Warn at 20, refill to 100", {"reorder_point": "20", "target_level": "100"}, request=True),
+            example("The level", examples.LEVEL),
+        ],
+    )
+    def partial_update(self, request, store, sku):
+        """When to warn and how far to refill. What is on hand changes by movements only."""
+        self.body()  # read before anything is locked: the sender may be slow
+        with transaction.atomic():
+            level = self.level(store, sku, lock=True)
+            given = self.read(LevelChange, level=level)
+            level.set_reorder(
+                reorder_point=given.get("reorder_point", level.reorder_point),
+                target_level=given.get("target_level", level.target_level),
+            )
+        return Response(self.get_serializer(level).data)
+
+    def level(self, store: str, sku: str, lock: bool = False) -> StockLevel:
+        levels = self.get_queryset()
+        if lock:
+            levels = levels.select_for_update(of=("self",))
+        return get_object_or_404(levels, store__code=store, product__sku=sku)
+
+
+@extend_schema(tags=["movements"])
+class MovementViews(StoreDataViews, mixins.ListModelMixin):
+    scopes = {"list": Scope.MOVEMENTS_READ, "retrieve": Scope.MOVEMENTS_READ, "create": Scope.MOVEMENTS_WRITE}
+    problems = {"list": ("not_found",), "create": POSTING}
+    append_only = True
+    queryset = Movement.objects.none()
+    serializer_class = MovementSerializer
+    filterset_class = MovementFilter
+    orderings = ("-id", "id")
+    lookup_field = lookup_url_kwarg = "id"
+
+    def get_queryset(self):
+        rows = Movement.objects.for_key(self.key).select_related("store", "product", "document", "reason", "entered_pack")
+        return rows.defer("product__search_text")
+
+    @extend_schema(summary="List movements", examples=[example("A movement", examples.MOVEMENT)])
+    def list(self, request, *args, **kwargs):
+        """Lines of the ledger, the newest first."""
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(summary="One movement", examples=[example("A movement", examples.MOVEMENT)])
+    def retrieve(self, request, id):
+        """One line of the ledger."""
+        return Response(self.get_serializer(get_object_or_404(self.get_queryset(), pk=id)).data)
+
+    @extend_schema(
+        summary="Record one movement",
+        parameters=[IDEMPOTENCY_KEY],
+        request=MovementInput,
+        responses={
+            201: OpenApiResponse(MovementSerializer, description="Recorded."),
+            200: OpenApiResponse(MovementSerializer, description="Was recorded before: the first answer again."),
+        },
+        examples=[example("Wastage", examples.ONE_LINE, request=True), example("The movement", examples.MOVEMENT)],
+    )
+    def create(self, request):
+        """A document of one line. With a reference it is safe to send it again; without one, it is recorded each time."""
+        given = self.read(MovementInput)
+        reference = reference_of(request, given.get("reference"), required=False)
+        desk = Desk.of(self.key, [given["store"]], [given.get("reason")])
+        posted = post(desk, given, reference, one_line=True)
+        return answer(posted, self.get_serializer(posted.movements[0]).data, "api:movement", posted.movements[0].pk, request)
+
+
+@extend_schema(tags=["documents"])
+class DocumentViews(StoreDataViews, mixins.ListModelMixin):
+    scopes = {
+        "list": Scope.MOVEMENTS_READ,
+        "retrieve": Scope.MOVEMENTS_READ,
+        "create": Scope.MOVEMENTS_WRITE,
+        "reverse": Scope.MOVEMENTS_WRITE,
+        "batch": Scope.MOVEMENTS_WRITE,
+    }
+    problems = {
+        "list": ("not_found",),
+        "create": POSTING,
+        "reverse": ("not_found", "already_reversed", *POSTING),
+    }
+    append_only = True
+    queryset = Document.objects.none()
+    serializer_class = DocumentSerializer
+    filterset_class = DocumentFilter
+    orderings = ("-id", "id")
+    lookup_field = lookup_url_kwarg = "id"
+
+    def get_queryset(self):
+        void = Document.objects.filter(store=OuterRef("store"), reverses=OuterRef("pk")).values("pk")[:1]
+        return Document.objects.for_key(self.key).select_related("store", "reason").annotate(voided_by=Subquery(void))
+
+    def get_serializer_class(self):
+        return DocumentRowSerializer if self.action == "list" else DocumentSerializer
+
+    @extend_schema(summary="List documents", examples=[example("A sale", examples.ROW)])
+    def list(self, request, *args, **kwargs):
+        """Documents without their lines, the newest first."""
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(summary="One document", examples=[example("A sale", examples.DOCUMENT)])
+    def retrieve(self, request, id):
+        """One document with its lines."""
+        document = get_object_or_404(self.get_queryset(), pk=id)
+        movements = Movement.objects.filter(store=document.store, document=document).order_by("line_no")
+        movements = list(movements.select_related("product", "entered_pack").defer("product__search_text"))
+        return Response(self.shown(Posted(document, movements)))
+
+    def shown(self, posted: Posted) -> dict:
+        """A document with its lines."""
+        posted.document.lines, posted.document.oversold = posted.movements, posted.flagged
+        return DocumentSerializer(posted.document, context=self.get_serializer_context()).data
+
+    @extend_schema(
+        summary="Record a document",
+        parameters=[IDEMPOTENCY_KEY],
+        request=DocumentInput,
+        responses={
+            201: OpenApiResponse(DocumentSerializer, description="Recorded."),
+            200: OpenApiResponse(DocumentSerializer, description="Was recorded before: the first answer again."),
+        },
+        examples=[
+            example("A sale", examples.SALE, request=True),
+            example("A delivery", examples.RECEIPT, request=True),
+            example("The document", examples.DOCUMENT),
+        ],
+    )
+    def create(self, request):
+        """A sale, a delivery, a correction: all its lines are recorded, or none."""
+        given = self.read(DocumentInput)
+        reference = reference_of(request, given.get("reference"), required=True)
+        desk = Desk.of(self.key, [given["store"]], [given.get("reason")])
+        posted = post(desk, given, reference)
+        return answer(posted, self.shown(posted), "api:document", posted.document.pk, request)
+
+    @extend_schema(
+        summary="Void a document",
+        parameters=[IDEMPOTENCY_KEY],
+        request=ReversalInput,
+        responses={
+            201: OpenApiResponse(DocumentSerializer, description="Voided: the document that does it."),
+            200: OpenApiResponse(DocumentSerializer, description="Was voided by this reference before: the first answer again."),
+        },
+        examples=[example("Entered by mistake", examples.REVERSAL, request=True), example("The void", examples.VOID)],
+    )
+    def reverse(self, request, id):
+        """Mirrors every line of a document once, at the same price and cost. Nothing is deleted."""
+        given = self.read(ReversalInput)
+        reference = reference_of(request, given.get("reference"), required=True)
+        document = get_object_or_404(Document.objects.for_key(self.key).select_related("store"), pk=id)
+        reason = Desk.of(self.key, [], [given["reason"]]).reason(given["reason"], Reason.Use.REVERSAL)
+        try:
+            posted = reverse_document(
+                document=document, actor=Actor.by_key(self.key), reference=reference, reason=reason, notes=given.get("notes", "")
+            )
+        except Refused as refusal:
+            raise problem_of(refusal) from refusal
+        posted.document.store, posted.document.reason = document.store, reason
+        products = Product.objects.defer("search_text").in_bulk({movement.product_id for movement in posted.movements})
+        packs = Pack.objects.in_bulk({movement.entered_pack_id for movement in posted.movements} - {None})
+        for movement in posted.movements:
+            movement.product, movement.entered_pack = products[movement.product_id], packs.get(movement.entered_pack_id)
+        return answer(posted, self.shown(posted), "api:document", posted.document.pk, request)
+
+    @extend_schema(
+        summary="Record many documents",
+        request=BatchSchema,
+        responses={200: BatchSerializer},
+        examples=[example("A sale and a delivery", examples.BATCH, request=True), example("Verdicts", examples.VERDICTS)],
+    )
+    def batch(self, request):
+        """Up to 200 documents, each recorded or rejected by itself: one bad one never blocks the others.
+
+        Send the whole batch again when the answer was lost: what was recorded is answered as replayed.
+        """
+        sent = self.read(BatchInput)["documents"]
+        read = [DocumentInput(data=document) for document in sent]
+        good = [one.validated_data for one in read if one.is_valid()]
+        desk = Desk.of(self.key, [one["store"] for one in good], [one.get("reason") for one in good])
+        return Response({"results": [self.verdict(desk, index, one) for index, one in enumerate(read)]})
+
+    def verdict(self, desk: Desk, index: int, read: DocumentInput) -> dict:
+        """Records one document of a batch and says what became of it."""
+        raw = read.initial_data.get("reference") if isinstance(read.initial_data, dict) else None
+        verdict = {"index": index, "status": "rejected", "reference": raw if isinstance(raw, str) else None}
+        try:
+            given = valid(read)
+            if "reference" not in given:
+                raise reference_required()
+            posted = post(desk, given, given["reference"])
+        except (Problem, DatabaseError) as error:
+            problem = error if isinstance(error, Problem) else problem_of_database(error)
+            if problem is None or problem.code not in VERDICTS:
+                raise
+            at = f"/documents/{index}"
+            faults = [Fault(at + found.pointer, found.code, found.detail) for found in problem.faults[:20]]
+            shown = [{"pointer": found.pointer, "code": found.code, "detail": found.detail} for found in faults]
+            return verdict | {"code": problem.code, "detail": problem.sentence, "errors": shown}
+        status = "replayed" if posted.replayed else "accepted_with_flag" if posted.flagged else "created"
+        return verdict | {"status": status, "document": self.shown(posted)}
+
+
+def answer(posted: Posted, data: dict, name: str, pk: int, request) -> Response:
+    """201 with the place of what was recorded; the first answer again, marked, where it had been recorded before."""
+    if posted.replayed:
+        return Response(data, status=200, headers={"Idempotent-Replayed": "true"})
+    return Response(data, status=201, headers={"Location": reverse(name, [pk], request=request)})

@@ -1,0 +1,150 @@
+"""One shape for everything that goes wrong under /api/: application/problem+json (RFC 9457)."""
+
+import io
+import logging
+import math
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
+from django.http import Http404, JsonResponse
+from django.utils.translation import gettext as _
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from stores.api.problems import CODES, Fault, Invalid, Problem, faults_of, problem_of_database
+
+log = logging.getLogger(__name__)
+PROBLEM = "application/problem+json"
+MOST_FAULTS = 100
+# What Django or the server answers by itself, before any view of the API.
+BY_STATUS = {
+    400: "parse_error",
+    401: "unauthenticated",
+    403: "insufficient_scope",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+    503: "unavailable",
+}
+
+
+def problem_of(error: Exception, view) -> Problem | None:
+    """The problem behind whatever a view raised; None for a fault of ours."""
+    match error:
+        case Problem():
+            return error
+        case Http404() | exceptions.NotFound():
+            return Problem("not_found", _("There is no such thing here."))
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return Problem("insufficient_scope")
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return Problem("unauthenticated")
+        case exceptions.MethodNotAllowed():
+            if getattr(view, "append_only", False):
+                words = _("The ledger is only added to: post a reversal instead.")
+                return Problem("method_not_allowed", words, [Fault("", "ledger_is_append_only", words)])
+            return Problem("method_not_allowed", _("This address does not have that method."))
+        case exceptions.UnsupportedMediaType():
+            return Problem("unsupported_media_type")
+        case exceptions.ParseError():
+            return Problem("parse_error")
+        case exceptions.ValidationError():
+            return Invalid(faults_of(error.detail))
+        case DatabaseError():
+            return problem_of_database(error)
+    return None
+
+
+def body_of(problem: Problem, request) -> dict:
+    """The problem as RFC 9457 has it."""
+    status, title = CODES[problem.code]
+    return {
+        "type": f"/docs#{problem.code}",
+        "title": str(title),
+        "status": status,
+        "code": problem.code,
+        "detail": problem.sentence,
+        "request_id": getattr(request, "id", ""),
+        "errors": [
+            {"pointer": found.pointer, "code": str(found.code), "detail": str(found.detail)} for found in problem.faults[:MOST_FAULTS]
+        ],
+    }
+
+
+def headers_of(problem: Problem) -> dict:
+    headers = {}
+    if auth := getattr(problem, "auth_header", None):
+        headers["WWW-Authenticate"] = auth
+    if (wait := getattr(problem, "wait", None)) is not None:
+        headers["Retry-After"] = str(math.ceil(wait))
+    return headers
+
+
+def exception_handler(error: Exception, context) -> Response | None:
+    """REST framework's hook. What is a fault of ours is left to Django, which logs it; ApiEdge gives it its shape."""
+    problem = problem_of(error, context.get("view"))
+    if problem is None:
+        return None
+    if isinstance(error, DatabaseError):
+        log.warning("Answered %s: %s", problem.code, error)
+    set_rollback()
+    request = context["request"]._request
+    return Response(body_of(problem, request), problem.status_code, headers=headers_of(problem), content_type=PROBLEM)
+
+
+class ApiEdge:
+    """Middleware around everything under /api/: no cookies in, only problem+json out, and what is left of the key's rate."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        if not request.path_info.startswith("/api/"):
+            return self.get_response(request)
+        # The API knows keys only: a session that a browser happens to send is not even looked at.
+        request.COOKIES = {}
+        request.META.pop("HTTP_COOKIE", None)
+        accept_chunks(request)
+        response = self.get_response(request)
+        if response.status_code >= 400 and response.get("Content-Type") != PROBLEM:
+            response = self.reshaped(request, response)
+        limit_headers(request, response)
+        return response
+
+    def reshaped(self, request, response):
+        """An error that did not come from a view of the API, in the API's shape."""
+        code = BY_STATUS.get(response.status_code, "server_error" if response.status_code >= 500 else "parse_error")
+        problem = Problem(code, wait=2 if code == "unavailable" else None)
+        body = body_of(problem, request) | {"status": response.status_code}
+        made = JsonResponse(body, status=response.status_code, content_type=PROBLEM, headers=headers_of(problem))
+        for name in ("Allow", "Content-Language", "Vary"):
+            if name in response:
+                made[name] = response[name]
+        return made
+
+
+def accept_chunks(request) -> None:
+    """A body sent in chunks has no length: it is read here up to the limit, one byte more being too much."""
+    meta = request.META
+    if meta.get("HTTP_TRANSFER_ENCODING", "").lower() != "chunked" or meta.get("CONTENT_LENGTH"):
+        return
+    body = meta["wsgi.input"].read(settings.API_LIMITS["body_bytes"] + 1)
+    meta["CONTENT_LENGTH"] = str(len(body))
+    request._stream = io.BytesIO(body)
+
+
+def limit_headers(request, response) -> None:
+    """How much of its rate a key has left, in the words of the IETF draft on RateLimit header fields."""
+    usage = getattr(request, "usage", None)
+    if usage is None:
+        return
+    window = SECONDS[usage["rate"].partition("/")[2][-1:]] * int(usage["rate"].partition("/")[2][:-1] or 1)
+    response["RateLimit-Policy"] = f'"key";q={usage["limit"]};w={window}'
+    response["RateLimit"] = f'"key";r={max(usage["limit"] - usage["count"], 0)};t={max(usage["time_left"], 0)}'
+
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
