@@ -1,14 +1,13 @@
 """The health check of the web container: exit code 0 when /readyz says that the system is ready."""
 
+import http.client
 import os
 import sys
-import urllib.error
-import urllib.request
 
 host = os.environ["ALLOWED_HOSTS"].split(",")[0].strip()
-asked = urllib.request.Request("http://127.0.0.1:8000/readyz", headers={"Host": host})
+connection = http.client.HTTPConnection("127.0.0.1:8000", timeout=5)
 try:
-    with urllib.request.urlopen(asked, timeout=5) as answer:
-        sys.exit(0 if answer.status == 200 else 1)
-except (OSError, urllib.error.URLError) as error:
+    connection.request("GET", "/readyz", headers={"Host": host})
+    sys.exit(0 if connection.getresponse().status == 200 else 1)
+except (OSError, http.client.HTTPException) as error:
     sys.exit(f"not ready: {error}")

@@ -22,7 +22,7 @@ from stores.admin.lists import (
     two_lines,
 )
 from stores.models import User
-from stores.templatetags.shop import at, bare, money
+from stores.templatetags.shop import at, bare, money, shop_name
 
 NEWEST = 10
 
@@ -377,11 +377,11 @@ class StorePriceAdmin(HouseAdmin):
 
     @admin.display(description=gettext_lazy("store"))
     def store_cell(self, row):
-        return two_lines(code(row.store.code), row.store.name)
+        return two_lines(code(row.store.code), shop_name(row.store))
 
     @admin.display(description=gettext_lazy("product"))
     def product_cell(self, row):
-        return two_lines(linked(self.admin_site, row.product, row.product.name), code(row.product.sku))
+        return two_lines(linked(self.admin_site, row.product, row.product.label), code(row.product.sku))
 
     @admin.display(description=gettext_lazy("price"))
     def price_cell(self, row):
@@ -433,7 +433,7 @@ class ProductPriceAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("product"))
     def product_cell(self, row):
-        return two_lines(linked(self.admin_site, row.pgh_obj, row.pgh_obj.name), code(row.pgh_obj.sku))
+        return two_lines(linked(self.admin_site, row.pgh_obj, row.pgh_obj.label), code(row.pgh_obj.sku))
 
     @admin.display(description=gettext_lazy("selling price"))
     def price_cell(self, row):

@@ -32,7 +32,6 @@ from stores.admin.lists import (
     HouseAdmin,
     ReadOnlyAdmin,
     StoreFilter,
-    StoreRowAdmin,
     code,
     linked,
     two_lines,
@@ -40,14 +39,14 @@ from stores.admin.lists import (
 )
 from stores.admin.places import UserFilter
 from stores.models import Store
-from stores.templatetags.shop import at, bare, clock, day, money, quantity, signed, state
+from stores.templatetags.shop import at, bare, clock, day, money, quantity, shop_name, signed, state
 
 # What is written down this long after it happened is marked.
 LATE = timedelta(hours=1)
 
 
 def store_cell(row) -> str:
-    return two_lines(code(row.store.code), row.store.name)
+    return two_lines(code(row.store.code), shop_name(row.store))
 
 
 def product_cell(row) -> str:
@@ -179,9 +178,18 @@ class ReorderForm(forms.ModelForm):
         model = StockLevel
         fields = ["reorder_point", "target_level"]
 
+    def clean(self):
+        cleaned = super().clean()
+        point, target = cleaned.get("reorder_point"), cleaned.get("target_level")
+        if point is not None and point < 0:
+            self.add_error("reorder_point", _("A reorder point is not below zero."))
+        elif point is not None and target is not None and target < point:
+            self.add_error("target_level", _("The level to refill to is not below the reorder point."))
+        return cleaned
+
 
 @admin.register(StockLevel)
-class StockLevelAdmin(StoreRowAdmin):
+class StockLevelAdmin(HouseAdmin):
     """What each store has. The stock moves by documents only; when to warn and how far to refill is set here."""
 
     keyset = "store_id"
@@ -403,7 +411,9 @@ class StockLevelAdmin(StoreRowAdmin):
     @admin.display(description=gettext_lazy("warn at / refill to"))
     def reorder_cell(self, level):
         refill = quantity(level.target_level, level.product) if level.target_level is not None else "–"
-        return format_html("{} / {}", quantity(level.reorder_point, level.product), refill)
+        return format_html(
+            "<bdi>{}</bdi> / <bdi>{}</bdi>", quantity(level.reorder_point, level.product), refill
+        )
 
 
 class VoidFilter(admin.SimpleListFilter):
@@ -450,13 +460,6 @@ class DocumentAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request):
         return super().get_queryset(request).defer("fingerprint")
-
-    def get_object(self, request, object_id, from_field=None):
-        if not (str(object_id).isascii() and str(object_id).isdigit()) or len(str(object_id)) > 18:
-            return None
-        return (
-            self.get_queryset(request).select_related(*self.list_select_related).filter(pk=object_id).first()
-        )
 
     def get_search_results(self, request, queryset, search_term):
         """By number, else by the caller's reference: looked up store by store, as its index is kept."""
@@ -641,13 +644,6 @@ class MovementAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request):
         return super().get_queryset(request).defer("document__fingerprint")
-
-    def get_object(self, request, object_id, from_field=None):
-        if not (str(object_id).isascii() and str(object_id).isdigit()) or len(str(object_id)) > 18:
-            return None
-        return (
-            self.get_queryset(request).select_related(*self.list_select_related).filter(pk=object_id).first()
-        )
 
     def get_search_results(self, request, queryset, search_term):
         text = search_term.strip()

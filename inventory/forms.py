@@ -429,8 +429,8 @@ class BaseLines(forms.BaseFormSet):
         lines = self.filled
         if isinstance(refusal, InsufficientStock):
             for index, product, on_hand, _wanted in refusal.short:
-                unit = product.get_unit_display()
-                lines[index].short = _("Only %(on_hand)s %(unit)s on record.") % {"on_hand": plain_quantity(on_hand, product.unit), "unit": unit}
+                told = {"on_hand": plain_quantity(on_hand, product.unit), "unit": product.get_unit_display()}
+                lines[index].short = (_("Only %(on_hand)s %(unit)s on record.") if on_hand > 0 else _("None left on record.")) % told
         for index, name, message, code in getattr(refusal, "lines", ()):
             name = boxes.get(name, name)
             lines[index].add_error(name if name in lines[index].fields else "quantity", ValidationError(message, code=code))
@@ -522,8 +522,8 @@ class MovementFilter(FilterForm):
 
     kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=[("", gettext_lazy("All kinds")), *Kind.choices], widget=forms.Select({"class": "input"}))
     product = TextField(label=gettext_lazy("Item"), max_length=100)
-    date_from = forms.DateField(label=gettext_lazy("From"), widget=forms.DateInput({"class": "input", "type": "date"}, format="%Y-%m-%d"))
-    date_to = forms.DateField(label=gettext_lazy("To"), widget=forms.DateInput({"class": "input", "type": "date"}, format="%Y-%m-%d"))
+    business_date_from = forms.DateField(label=gettext_lazy("From"), widget=forms.DateInput({"class": "input", "type": "date"}, format="%Y-%m-%d"))
+    business_date_to = forms.DateField(label=gettext_lazy("To"), widget=forms.DateInput({"class": "input", "type": "date"}, format="%Y-%m-%d"))
     user = forms.ModelChoiceField(
         User.objects.none(), label=gettext_lazy("Who"), empty_label=gettext_lazy("Everybody"), widget=forms.Select({"class": "input"}),
         to_field_name="username",
@@ -543,6 +543,6 @@ class MovementFilter(FilterForm):
         return any(self[name].value() for name in self.fields if name != "product")
 
     def clean(self):
-        start, end = self.cleaned_data.get("date_from"), self.cleaned_data.get("date_to")
+        start, end = self.cleaned_data.get("business_date_from"), self.cleaned_data.get("business_date_to")
         if start and end and start > end:
-            self.add_error("date_to", ValidationError(_("This day is before the first one."), code="invalid"))
+            self.add_error("business_date_to", ValidationError(_("This day is before the first one."), code="invalid"))

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.contrib.auth import get_user_model
 from django.contrib.auth.views import LogoutView
 from django.core import signing
 from django.core.exceptions import ValidationError
@@ -85,8 +86,8 @@ class HeadOffice(admin.AdminSite):
     site_header = gettext_lazy("Kiryana head office")
     index_title = gettext_lazy("To do")
     login_form = AdminAuthenticationForm
-    password_change_template = "admin/password.html"
-    password_change_done_template = "admin/password_done.html"
+    password_change_template = "admin/password.html"  # noqa: S105  a file name
+    password_change_done_template = "admin/password_done.html"  # noqa: S105  a file name
     enable_nav_sidebar = True
 
     def register(self, model_or_iterable, admin_class=None, **options):
@@ -251,7 +252,7 @@ class HeadOffice(admin.AdminSite):
         device = TOTPDevice(user=request.user, key=key)
         # Only the picture's own path and size: no style, no script, nothing asked from outside.
         picture = segno.make(device.config_url, error="m").svg_inline(
-            scale=5, border=3, dark="#000", light="#fff"
+            border=3, dark="#000", light="#fff", omitsize=True
         )
         secret = b32encode(device.bin_key).decode()
         return self.show(
@@ -301,15 +302,18 @@ class HeadOffice(admin.AdminSite):
     @staticmethod
     def lock(user) -> None:
         """Two pages of one user that set up or make codes at once come one after the other."""
-        list(type(user).objects.select_for_update().filter(pk=user.pk).values_list("pk"))
+        list(get_user_model().objects.select_for_update().filter(pk=user.pk).values_list("pk"))
 
     @staticmethod
     def make_codes(user) -> list[str]:
         """New recovery codes in the place of the old ones."""
         from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 
-        StaticDevice.objects.filter(user=user).delete()
-        device = StaticDevice.objects.create(user=user, name="Recovery codes")
+        # The device stays: a session that a recovery code opened goes on.
+        device = StaticDevice.objects.filter(user=user).first() or StaticDevice.objects.create(
+            user=user, name="Recovery codes"
+        )
+        device.token_set.all().delete()
         codes = [StaticToken.random_token() for _number in range(RECOVERY_CODES)]
         StaticToken.objects.bulk_create([StaticToken(device=device, token=code) for code in codes])
         return codes

@@ -178,9 +178,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Cache: exact across processes, or the rate limit is not one --------------------------------------------------
 if cache_url := os.environ.get("CACHE_URL"):
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": cache_url}}
+    SHARED = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": cache_url}
+    CACHES = {"default": SHARED, "limits": SHARED}
 else:
-    CACHES = {"default": {"BACKEND": "kiryana.cache.PostgresCache", "LOCATION": "kiryana_cache"}}
+    CACHES = {
+        "default": {"BACKEND": "kiryana.cache.PostgresCache", "LOCATION": "kiryana_cache"},
+        "limits": {"BACKEND": "kiryana.cache.RateCounter", "LOCATION": "kiryana_cache"},
+    }
+RATELIMIT_USE_CACHE = "limits"
 
 # -- People -------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "stores.User"
@@ -208,7 +213,8 @@ TRUSTED_PROXY_COUNT = whole("TRUSTED_PROXY_COUNT", 0)
 # -- Languages ----------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("ur", _("Urdu"))]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+# The second holds what the Urdu of Django and of the API's libraries lacks.
+LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale" / "libraries"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

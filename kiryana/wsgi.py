@@ -6,6 +6,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kiryana.settings")
 os.environ.setdefault("STATEMENT_TIMEOUT", "5s")
 os.environ.setdefault("LOCK_TIMEOUT", "3s")
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()

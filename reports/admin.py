@@ -6,8 +6,8 @@ from django.utils.translation import gettext_lazy
 
 from catalog.admin import ProductFilter
 from reports.models import DailyStock
-from stores.admin.lists import DayFilter, ReadOnlyAdmin, StoreFilter, StoreRowAdmin, code, two_lines
-from stores.templatetags.shop import bare, day, money
+from stores.admin.lists import DayFilter, ReadOnlyAdmin, StoreFilter, code, two_lines
+from stores.templatetags.shop import bare, day, money, shop_name
 
 
 def number(quantity, product) -> str:
@@ -15,7 +15,7 @@ def number(quantity, product) -> str:
 
 
 @admin.register(DailyStock)
-class DailyStockAdmin(ReadOnlyAdmin, StoreRowAdmin):
+class DailyStockAdmin(ReadOnlyAdmin):
     """Days of products in stores: with a store chosen newest first, else store by store, as the indexes are kept."""
 
     list_display = [
@@ -45,7 +45,7 @@ class DailyStockAdmin(ReadOnlyAdmin, StoreRowAdmin):
 
     @admin.display(description=gettext_lazy("store"))
     def store_cell(self, row):
-        return two_lines(code(row.store.code), row.store.name)
+        return two_lines(code(row.store.code), shop_name(row.store))
 
     @admin.display(description=gettext_lazy("day"))
     def date_cell(self, row):

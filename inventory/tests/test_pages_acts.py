@@ -94,6 +94,7 @@ def test_checking_records_nothing_and_fills_in_what_is_known(client, cashier, st
     assert "Dalda Ghee 1 kg" in answer.text
     assert "for Ahmed" in answer.text
     assert "How many?" not in answer.text
+    assert re.search(r'name="lines-2-item"[^>]* autofocus', answer.text), "the next scan goes there"
 
 
 def test_a_name_that_fits_several_items_comes_back_with_a_choice_and_nothing_is_lost(client, cashier, stocked, entry, ghee, category):

@@ -64,8 +64,12 @@ def test_products_show_price_here_on_hand_and_the_ways_to_move_them(see, store, 
     assert "?sku=" not in see("products", user=auditor)
 
 
-def test_products_are_narrowed_by_category(see, stocked):
-    tea = Category.objects.create(name="Tea")
+def test_products_are_narrowed_by_category_and_by_those_that_nest_in_it(see, stocked, category):
+    tea, food = Category.objects.create(name="Tea"), Category.objects.create(name="Food")
+    category.parent = food
+    category.save()
+    assert len(names(see("products", f"?category={food.pk}"))) == 2
+    assert len(names(see("inventory", f"?category={food.pk}"))) == 2
     assert "No product fits" in see("products", f"?category={tea.pk}")
     assert "Select a valid choice" in see("products", "?category=999999")
     assert "Select a valid choice" in see("products", "?category=x")
@@ -175,11 +179,11 @@ def test_movements_are_filtered_by_kind_item_days_and_person(see, stocked, post,
     assert names(see("movements", "?kind=sale")) == ["Dalda Ghee 1 kg"]
     assert names(see("movements", "?product=aata")) == ["Chakki Atta (loose)"]
     assert names(see("movements", "?product=GHE-0001&kind=receipt")) == ["Dalda Ghee 1 kg"]
-    assert len(names(see("movements", f"?date_from={today}&date_to={today}"))) == 3
-    assert "No movement for this filter" in see("movements", f"?date_from={tomorrow}")
+    assert len(names(see("movements", f"?business_date_from={today}&business_date_to={today}"))) == 3
+    assert "No movement for this filter" in see("movements", f"?business_date_from={tomorrow}")
     assert names(see("movements", f"?user={cashier.username}")) == ["Dalda Ghee 1 kg"]
-    assert "before the first one" in see("movements", f"?date_from={tomorrow}&date_to={today}")
-    assert "Enter a valid date" in see("movements", "?date_from=2026-02-30")
+    assert "before the first one" in see("movements", f"?business_date_from={tomorrow}&business_date_to={today}")
+    assert "Enter a valid date" in see("movements", "?business_date_from=2026-02-30")
     assert "Select a valid choice" in see("movements", "?user=somebody")
 
 

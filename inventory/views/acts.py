@@ -80,10 +80,15 @@ def entry_page(request, store: Store, *, section: str, template: str, head_class
             else:
                 return done(posted)
     totals = [line.line_total for line in lines.filled]
+    has_errors = request.method == "POST" and bool(head.errors or any(line.errors for line in lines.forms))
+    if not has_errors and not ask:
+        # A scanner types where the eye is not: the next free line waits for it, also without a script.
+        for line in [line for line in lines.forms if line.is_blank][:1]:
+            line.fields["item"].widget.attrs["autofocus"] = True
     context = {
         "section": section, "head": head, "lines": lines, "ask": ask, "total": sum(total for total in totals if total is not None),
         "boxes": boxes, "columns": 1 + len(boxes) + ("amount" in boxes),
-        "has_errors": bool(head.errors or any(line.errors for line in lines.forms)) if request.method == "POST" else False,
+        "has_errors": has_errors,
     }  # fmt: skip
     return render(request, template, context)
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from catalog.filters import with_children
 from catalog.models import Barcode, Product
 from catalog.queries import scan
 from inventory.forms import (
@@ -65,11 +66,11 @@ def products(request, code):
 
 
 def narrowed(rows, form: SearchForm, prefix: str = ""):
-    """Products (or, with `prefix`, rows that lead to one) that fit the words and category of a filter."""
+    """Products (or, with `prefix`, rows that lead to one) that fit the words and category of a filter, as in the API."""
     if not form.is_valid():
         return rows.none()
     if category := form.cleaned_data["category"]:
-        rows = rows.filter(**{f"{prefix}category": category})
+        rows = rows.filter(**{f"{prefix}category__in": with_children(category)})
     if search := form.cleaned_data["search"]:
         hits = Product.objects.matching(search)
         rows = rows.filter(**{f"{prefix}pk__in": hits.values("pk")})
@@ -229,10 +230,10 @@ def movements(request, code):
             rows = rows.filter(kind=data["kind"])
         if data["product"]:
             rows = rows.filter(product__in=Product.objects.matching(data["product"]).values("pk"))
-        if data["date_from"]:
-            rows = rows.filter(business_date__gte=data["date_from"])
-        if data["date_to"]:
-            rows = rows.filter(business_date__lte=data["date_to"])
+        if data["business_date_from"]:
+            rows = rows.filter(business_date__gte=data["business_date_from"])
+        if data["business_date_to"]:
+            rows = rows.filter(business_date__lte=data["business_date_to"])
         if data["user"]:
             rows = rows.filter(document__user=data["user"])
     else:

@@ -3,6 +3,7 @@
 import io
 import logging
 import math
+import time
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -18,9 +19,10 @@ from stores.api.problems import CODES, Fault, Invalid, Problem, faults_of, probl
 log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
 MOST_FAULTS = 100
+MOST_DISCARDED, LONGEST_DISCARDING = 8 * 1024 * 1024, 3.0  # bytes, seconds
 # What Django or the server answers by itself, before any view of the API.
 BY_STATUS = {
-    400: "parse_error",
+    400: "bad_request",
     401: "unauthenticated",
     403: "insufficient_scope",
     404: "not_found",
@@ -112,15 +114,18 @@ class ApiEdge:
         response = self.get_response(request)
         if response.status_code >= 400 and response.get("Content-Type") != PROBLEM:
             response = self.reshaped(request, response)
+        if response.status_code >= 400:
+            discard_body(request)
         limit_headers(request, response)
         return response
 
     def reshaped(self, request, response):
         """An error that did not come from a view of the API, in the API's shape."""
-        code = BY_STATUS.get(response.status_code, "server_error" if response.status_code >= 500 else "parse_error")
+        code = BY_STATUS.get(response.status_code, "server_error" if response.status_code >= 500 else "bad_request")
         problem = Problem(code, wait=2 if code == "unavailable" else None)
         body = body_of(problem, request) | {"status": response.status_code}
         made = JsonResponse(body, status=response.status_code, content_type=PROBLEM, headers=headers_of(problem))
+        made["Content-Length"] = str(len(made.content))
         for name in ("Allow", "Content-Language", "Vary"):
             if name in response:
                 made[name] = response[name]
@@ -135,6 +140,24 @@ def accept_chunks(request) -> None:
     body = meta["wsgi.input"].read(settings.API_LIMITS["body_bytes"] + 1)
     meta["CONTENT_LENGTH"] = str(len(body))
     request._stream = io.BytesIO(body)
+
+
+def discard_body(request) -> None:
+    """Reads what a refused request still has to send, in pieces that are thrown away, so that its connection stays usable.
+
+    Not for ever: beyond some megabytes or seconds the server closes the connection instead.
+    """
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    chunked = "HTTP_TRANSFER_ENCODING" in request.META
+    if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= MOST_DISCARDED) or (length == "0" and not chunked):
+        return
+    stream = request.META["wsgi.input"] if chunked else request._stream
+    left, end = MOST_DISCARDED, time.monotonic() + LONGEST_DISCARDING
+    try:
+        while left > 0 and time.monotonic() < end and (piece := stream.read(65536)):
+            left -= len(piece)
+    except (OSError, ValueError):
+        return  # the sender has gone, or the body is broken: there is nothing to keep usable
 
 
 def limit_headers(request, response) -> None:

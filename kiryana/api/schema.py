@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from stores.api.base import OneForm
 from stores.api.problems import CODES
 
-ANY = ("validation_error", "unknown_parameter", "repeated_parameter", "null_character", "key_in_url")
+ANY = ("bad_request", "validation_error", "unknown_parameter", "repeated_parameter", "null_character", "key_in_url")
 WITH_BODY = ("parse_error", "unknown_field", "duplicate_key", "body_too_large", "unsupported_media_type")
 ALWAYS = ("unauthenticated", "rate_limited", "server_error", "unavailable", "busy")
 EXAMPLE_DETAIL = {

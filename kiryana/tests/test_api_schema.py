@@ -110,7 +110,7 @@ def test_no_call_gives_a_server_error_or_an_answer_that_is_not_described(app, ap
     post("sale", (ghee, 1), reference="seed-sale")
     client = api_client(rate=1_000_000)
     loaded = schemathesis.openapi.from_wsgi("/api/v1/schema/", app)
-    headers = {"X-API-Key": client.secret}
+    headers = {"X-API-Key": client.secret, "Authorization": f"Bearer {client.secret}"}
     called = 0
 
     def run(operation):

@@ -172,7 +172,9 @@ def test_web_and_proxy_agree():
     service, port = re.search(r"reverse_proxy (\w+):(\d+)", proxy).groups()
     assert SERVICES[service]["expose"] == [port]
     assert f"--bind=0.0.0.0:{port}" in SERVICES[service]["command"]
-    assert f":{port}/readyz" in (ROOT / ".docker" / "ready.py").read_text()
+    check = (ROOT / ".docker" / "ready.py").read_text()
+    assert f'"127.0.0.1:{port}"' in check
+    assert '"/readyz"' in check
     # A slow client waits in the proxy, not in a web process.
     assert re.search(r"request_buffers \d+MiB", proxy)
     assert re.search(r"response_buffers \d+MiB", proxy)

@@ -12,7 +12,7 @@ const box = (line, name) => line.querySelector(`[name$="-${name}"]`);
 // -- Numbers: digits of any script, exact to the paisa -----------------------------------------------------------
 const number = (text) => {
   const western = (text || "").trim()
-    .replace(/[٠-٩۰-۹０-９]/g, (digit) => String((digit.charCodeAt(0) & 15) % 16 % 10))
+    .replace(/[٠-٩۰-۹０-９]/g, (digit) => String(digit.charCodeAt(0) & 15))
     .replace("٫", ".").replace(/^(\d+),(\d{1,2})$/, "$1.$2");
   return /^\d+(\.\d+)?$/.test(western) ? Number(western) : NaN;
 };
@@ -61,8 +61,20 @@ function addRow() {
   dress(line);
   return line;
 }
-const isBlank = (line) => !box(line, "item").value.trim();
-const blankRow = () => lines().find((line) => isBlank(line) && !box(line, "quantity").value.trim()) || addRow();
+const isBlank = (line) => !box(line, "item").value.trim() && !box(line, "quantity").value.trim();
+// The line that takes the next item, always below what is written; emptied lines are used again.
+function blankRow() {
+  const line = lines().find((other) => isBlank(other)) || addRow();
+  if (line.hidden || line.nextElementSibling) rows.append(line);
+  line.hidden = false;
+  return line;
+}
+// One empty line is enough to look at.
+function tidy() {
+  const free = lines().filter((line) => isBlank(line) && !line.contains(document.activeElement));
+  const seen = lines().some((line) => isBlank(line) && line.contains(document.activeElement));
+  free.slice(seen ? 0 : 1).forEach((line) => { line.hidden = true; rows.append(line); });
+}
 
 function empty(line) {
   line.querySelectorAll("input:not([type=hidden])").forEach((input) => { input.value = ""; input.removeAttribute("aria-invalid"); });
@@ -112,27 +124,37 @@ function take(line, hit, answer, text) {
   addUp();
 }
 
-// A scan of what is already on the list counts one more; the next free line takes the next scan.
-async function enter(line) {
+// Scanners do not wait: the next line has the cursor before the answer is here. A scan of what is on the list counts one more.
+const waiting = new Set();
+function enter(line) {
   const item = box(line, "item"), text = item.value.trim().replace(/\s+/g, " ");
   closeSuggestions(line);
   if (!text) return;
-  let answer;
-  try { answer = await find(text); } catch { return form.requestSubmit(form.querySelector("[data-default]")); }
-  if (item.value.trim().replace(/\s+/g, " ") !== text) return;
+  reach(box(blankRow(), "item"));
+  const turn = find(text).then((answer) => { if (item.value.trim().replace(/\s+/g, " ") === text) answered(line, answer, text); },
+    () => form.requestSubmit(form.querySelector("[data-default]"))).finally(() => waiting.delete(turn));
+  waiting.add(turn);
+}
+// Whether the cursor may be moved: nobody is writing.
+const atRest = () => !document.activeElement.matches("[data-item]") || !document.activeElement.value;
+
+function answered(line, answer, text) {
   const [hit] = answer.results;
-  if (!hit || (!answer.exact && answer.results.length > 1)) return answer.results.length ? suggest(line, answer, text) : unknown(line, text);
-  const twin = sells && answer.exact && !answer.quantity && hit.whole
-    && lines().find((other) => other !== line && part(other, "product")?.value === hit.sku && part(other, "product").dataset.units === (answer.units || "1"));
+  if (!hit) return unknown(line);
+  if (!answer.exact && answer.results.length > 1) {
+    if (atRest()) reach(box(line, "item"));
+    return suggest(line, answer);
+  }
+  const twin = sells && answer.exact && !answer.quantity && hit.whole && lines().find((other) => other !== line
+    && part(other, "product")?.value === hit.sku && part(other, "product").dataset.units === (answer.units || "1"));
   if (twin && number(box(twin, "quantity").value) > 0) {
     box(twin, "quantity").value = number(box(twin, "quantity").value) + 1;
     empty(line);
-    addUp();
-    return item.focus();
+    tidy();
+    return addUp();
   }
   take(line, hit, answer, text);
-  const needs = !box(line, "quantity").value || !sells;
-  reach(needs ? box(line, "quantity") : box(blankRow(), "item"));
+  if ((!box(line, "quantity").value || !sells) && atRest()) { reach(box(line, "quantity")); box(line, "quantity").select(); }
 }
 
 // The whole line is brought into sight, not only its box.
@@ -141,7 +163,7 @@ function reach(field) {
   field.closest("[data-line]").scrollIntoView({ block: "nearest" });
 }
 
-function unknown(line, text) {
+function unknown(line) {
   forget(line);
   const error = document.createElement("p");
   error.className = "error";
@@ -150,7 +172,7 @@ function unknown(line, text) {
   line.querySelectorAll(".error").forEach((old) => old.remove());
   line.append(error);
   box(line, "item").setAttribute("aria-invalid", "true");
-  box(line, "item").select();
+  if (atRest()) { reach(box(line, "item")); box(line, "item").select(); }
   navigator.vibrate?.([80, 60, 80]);
 }
 
@@ -161,7 +183,7 @@ function closeSuggestions(line) {
   item.setAttribute("aria-expanded", "false");
   item.removeAttribute("aria-activedescendant");
 }
-function suggest(line, answer, text) {
+function suggest(line, answer) {
   closeSuggestions(line);
   const item = box(line, "item"), list = document.createElement("ul");
   if (!answer.results.length || document.activeElement !== item) return;
@@ -216,10 +238,9 @@ function dress(line) {
   remove.hidden = false;
   remove.addEventListener("click", () => {
     empty(line);
-    const others = lines().filter((other) => other !== line);
-    if (others.length > 1) { line.hidden = true; rows.append(line); }
     addUp();
-    box(others.find((other) => !other.hidden && isBlank(other)) || addRow(), "item").focus();
+    reach(box(blankRow(), "item"));
+    tidy();
   });
   item.addEventListener("input", () => {
     forget(line);
@@ -228,7 +249,7 @@ function dress(line) {
     const text = item.value.trim(), turn = ++asking;
     // Codes come from scanners and end with Enter; only words are looked up while they are typed.
     if (text.length < 2 || /^[\d۰-۹٠-٩\]]+$/.test(text)) return closeSuggestions(line);
-    timer = setTimeout(() => find(text).then((answer) => { if (turn === asking && item.value.trim() === text) suggest(line, answer, text); }, () => {}), 180);
+    timer = setTimeout(() => find(text).then((answer) => { if (turn === asking && item.value.trim() === text) suggest(line, answer); }, () => {}), 180);
   });
   item.addEventListener("blur", () => { clearTimeout(timer); closeSuggestions(line); });
   item.addEventListener("keydown", (event) => {
@@ -255,19 +276,33 @@ function dress(line) {
       if (name === "quantity" && field.value && box(line, "amount")) box(line, "amount").value = "";
       addUp();
     });
+    field?.addEventListener("focus", () => { field.dataset.before = field.value; });
     field?.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.ctrlKey) return;
       event.preventDefault();
-      reach(box(blankRow(), "item"));
+      // A scan into a number box is taken out again and becomes its own line.
+      const before = field.dataset.before || "", code = field.value.startsWith(before) ? field.value.slice(before.length) : field.value;
+      const next = blankRow();
+      if (name !== "pack" && isCode(code)) {
+        field.value = before;
+        box(next, "item").value = code;
+        return enter(next);
+      }
+      reach(box(next, "item"));
     });
   }
+}
+// A GTIN with a check digit that fits.
+function isCode(text) {
+  if (!/^(\d{8}|\d{12,14})$/.test(text)) return false;
+  return [...text].reverse().reduce((sum, digit, place) => sum + Number(digit) * (place % 2 ? 3 : 1), 0) % 10 === 0;
 }
 
 // -- The whole form -------------------------------------------------------------------------------------------------
 const add = form.querySelector("[data-add]");
 const words = add.querySelector("[data-words]");
 words.textContent = words.dataset.words;
-add.addEventListener("click", (event) => { event.preventDefault(); reach(box(addRow(), "item")); });
+add.addEventListener("click", (event) => { event.preventDefault(); reach(box(blankRow(), "item")); });
 addEventListener("keydown", (event) => {
   if ((event.key === "F9" || (event.key === "Enter" && event.ctrlKey)) && !event.repeat) {
     event.preventDefault();
@@ -275,9 +310,22 @@ addEventListener("keydown", (event) => {
   }
   if (event.key === "F2") { event.preventDefault(); box(blankRow(), "item").focus(); }
 });
+// What is typed or scanned while nothing is being written goes to the next free line.
+addEventListener("keydown", (event) => {
+  if (event.key.length !== 1 || event.key === " " || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!event.target.closest("input:not([type=radio]), select, textarea")) box(blankRow(), "item").focus();
+});
+// Saving waits for the answers that are under way.
+form.addEventListener("submit", (event) => {
+  if (!waiting.size) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const pressed = event.submitter;
+  Promise.allSettled([...waiting]).then(() => { waiting.clear(); form.requestSubmit(pressed); });
+});
 lines().forEach(dress);
-// With this script one empty line is enough: the others wait, they come when they are needed.
-lines().filter(isBlank).slice(1).reverse().forEach((line) => { if (line === rows.lastElementChild) { line.remove(); counter.value = Number(counter.value) - 1; } });
 addUp();
 const alert_ = form.querySelector("[role=alert]");
-if (alert_) alert_.focus(); else box(blankRow(), "item").focus({ preventScroll: true });
+const free = blankRow();
+if (alert_) alert_.focus(); else box(free, "item").focus({ preventScroll: true });
+tidy();

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from stores.admin.lists import HouseAdmin, LocalDateTime, code, moment, two_lines
 from stores.models import ApiKey
@@ -44,7 +44,9 @@ class KeyForm(forms.ModelForm):
     """The rights of a key."""
 
     scopes = forms.MultipleChoiceField(
-        label=gettext_lazy("May"), choices=ApiKey.Scope.choices, widget=forms.CheckboxSelectMultiple
+        label=pgettext_lazy("what a key may do", "May"),
+        choices=ApiKey.Scope.choices,
+        widget=forms.CheckboxSelectMultiple,
     )
     reference = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4, required=False)
 

@@ -3,7 +3,6 @@
 A table of ten million rows costs the same as one of ten: no count(*), no page numbers, no list of 500 names.
 """
 
-import re
 import uuid
 from datetime import date, timedelta
 from functools import update_wrapper
@@ -16,7 +15,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import PageNotAnInteger, Paginator
-from django.db import connections, models
+from django.db import DataError, OperationalError, connections, models
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -27,13 +26,13 @@ from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from psycopg.errors import QueryCanceled
 
 from stores.models import Store
-from stores.queries import InvalidCursor, keyset_page
+from stores.queries import InvalidCursor, KeysetPage, keyset_page
 from stores.templatetags.shop import clock_text, day
 
 CURSOR = "cursor"
-STORE_ROW = re.compile(r"(\d{1,18})-(\d{1,18})")
 
 
 def estimated_rows(model) -> int | None:
@@ -69,7 +68,7 @@ class KeysetList(ChangeList):
     """A list of the admin with Older and Newer instead of page numbers, in the order its ModelAdmin names."""
 
     def __init__(self, request, *args, **kwargs):
-        self.cursor = request.GET.get(CURSOR, "")
+        self.cursor, self.too_long = request.GET.get(CURSOR, ""), False
         super().__init__(request, *args, **kwargs)
         self.title = self.model_admin.heading
 
@@ -96,8 +95,14 @@ class KeysetList(ChangeList):
             page = keyset_page(
                 self.queryset, order=order, limit=self.list_per_page, cursor=self.cursor, scope=scope
             )
-        except InvalidCursor as error:
+        except (InvalidCursor, DataError) as error:
+            # DataError: a parameter that no column can hold, such as a null character.
             raise IncorrectLookupParameters from error
+        except OperationalError as error:
+            # A filter that no index serves, over a long table: said in words instead of a broken page.
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+            page, self.too_long = KeysetPage([], None, None), True
         self.result_list, self.result_count = page.rows, len(page.rows)
         self.by_time = order.startswith("-")
         self.previous_url = self.get_query_string({CURSOR: page.previous}) if page.previous else None
@@ -192,6 +197,13 @@ class HouseAdmin(admin.ModelAdmin):
 
     def get_keyset(self, request, changelist) -> str:
         return self.keyset
+
+    def get_object(self, request, object_id, from_field=None):
+        """With what the page shows of other tables, in one query."""
+        if not (str(object_id).isascii() and str(object_id).isdigit()) or len(str(object_id)) > 18:
+            return None
+        rows = self.get_queryset(request).select_related(*(self.list_select_related or ()))
+        return rows.filter(pk=object_id).first()
 
     def address(self, obj) -> str:
         """Where the page of `obj` is."""
@@ -316,20 +328,6 @@ class ReadOnlyAdmin(HouseAdmin):
         return False
 
 
-class StoreRowAdmin(HouseAdmin):
-    """Rows whose physical key is (store, id): their address names both, so that one index finds them."""
-
-    def address(self, obj) -> str:
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
-        return reverse(name, args=(f"{obj.store_id}-{obj.pk}",))
-
-    def get_object(self, request, object_id, from_field=None):
-        if not (pair := STORE_ROW.fullmatch(str(object_id))):
-            return super().get_object(request, object_id, from_field)
-        rows = self.get_queryset(request).select_related(*(self.list_select_related or ()))
-        return rows.filter(store_id=int(pair[1]), pk=int(pair[2])).first()
-
-
 class CodeFilter(admin.ListFilter):
     """Filters by one object, named by the code that people know. A text field; a script adds suggestions to it.
 
@@ -343,7 +341,7 @@ class CodeFilter(admin.ListFilter):
     def __init__(self, request, params, model, model_admin):
         super().__init__(request, params, model, model_admin)
         self.model, self.site = model, model_admin.admin_site
-        self.text = params.pop(self.parameter_name, [""])[-1].strip()
+        self.text = params.pop(self.parameter_name, [""])[-1].replace("\0", "").strip()
         self.found = self.find(self.text) if self.text else None
 
     def find(self, text: str):

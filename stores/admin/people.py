@@ -74,7 +74,7 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
     inlines = [StoresInline]
     add_form = NewUserForm
     change_password_form = PasswordForm
-    change_user_password_template = "admin/password.html"
+    change_user_password_template = "admin/password.html"  # noqa: S105  a file name
     readonly_fields = ["password_cell", "seen", "joined", "second_factor"]
     fieldsets = [
         (None, {"fields": ["username", "password_cell", "is_active"]}),

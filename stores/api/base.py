@@ -56,6 +56,12 @@ class KeyViews(GenericViewSet):
         """Whether cost, value and margin are shown to this key (R16)."""
         return self.key.allows(ApiKey.Scope.REPORTS_READ)
 
+    def initialize_request(self, request, *args, **kwargs):
+        made = super().initialize_request(request, *args, **kwargs)
+        if request.method == "OPTIONS":
+            self.action = None  # a method like any other that is not there
+        return made
+
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
         if self.action is not None:

@@ -9,6 +9,7 @@ from rest_framework.exceptions import APIException
 
 # code: (status, title). `details` of a refusal may carry codes of their own beside these.
 CODES = {
+    "bad_request": (400, _("The request arrived broken")),
     "parse_error": (400, _("The body is not JSON")),
     "validation_error": (400, _("Something in the request is wrong")),
     "unknown_field": (400, _("The body has a field that is not known")),

@@ -117,10 +117,20 @@ def icon(name: str, css: str = "") -> str:
     )
 
 
+def part_of_day(hour: int) -> str:
+    """am or pm; Urdu has four words, each for some hours."""
+    if hour < 4:
+        return pgettext("0:00 to 3:59", "am")
+    if hour < 12:
+        return pgettext("4:00 to 11:59", "am")
+    if hour < 16:
+        return pgettext("12:00 to 15:59", "pm")
+    return pgettext("16:00 to 19:59", "pm") if hour < 20 else pgettext("20:00 to 23:59", "pm")
+
+
 def clock_text(local: datetime) -> str:
     """3:05 pm."""
-    half = pgettext("time of day", "am") if local.hour < 12 else pgettext("time of day", "pm")
-    return f"{local.hour % 12 or 12}:{local.minute:02d} {half}"
+    return f"{local.hour % 12 or 12}:{local.minute:02d} {part_of_day(local.hour)}"
 
 
 @register.filter

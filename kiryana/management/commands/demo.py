@@ -9,6 +9,11 @@ from kiryana.demo.trade import open_store, play
 from stores.management import Progress, in_processes
 
 
+def analyse() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
 class Command(BaseCommand):
     """Fill an empty database with the demo chain; a run that was killed is finished by the next one."""
 
@@ -55,10 +60,12 @@ class Command(BaseCommand):
             return
         if (plan.stores, plan.days, plan.seed) != (stores, days, seed):
             self.stderr.write(f"Finishing the demo that was begun: {plan.stores} stores, {plan.days} days, seed {plan.seed}.")
-        progress = Progress("Demo", len(todo) * plan.days, "store days", self.stderr)
+        progress, analysed = Progress("Demo", len(todo) * plan.days, "store days", self.stderr), False
         for done in in_processes(lambda store: play(store, plan), todo, processes):
             progress.add(done)
+            if progress.done * 20 > progress.total and not analysed:
+                analyse()  # the planner knows nothing of tables that were empty, and takes wrong indexes
+                analysed = True
         seconds = progress.end()
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
+        analyse()
         self.stderr.write(f"The demo is complete: {plan.stores} stores, {plan.days} days, {seconds:.0f} s.")

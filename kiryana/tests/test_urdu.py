@@ -1,0 +1,284 @@
+"""Urdu is whole: every text that is marked has its translation, what is compiled is what is written, and no page leaks English."""
+
+import ast
+import re
+import struct
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+from django.utils import translation
+from django.utils.formats import date_format
+from django.utils.translation.template import templatize
+
+from inventory.models import Document, Kind
+from inventory.services import Actor, reverse_document
+from kiryana.urls import store_pages
+from stores.models import Store
+from stores.services import create_key
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+OWN = ROOT / "locale" / "ur" / "LC_MESSAGES"
+LIBRARIES = ROOT / "locale" / "libraries" / "ur" / "LC_MESSAGES"
+APPS = ["stores", "catalog", "inventory", "reports", "kiryana"]
+# How gettext's files tie a context to its text, and the forms of a plural to each other.
+CONTEXT, FORM = "\x04", "\0"
+PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[sdr]|\{\w*(?::\w+)?\}|</?\w[^>]*>")
+# The functions that mark a text: how many leading arguments are a context, and how many are texts.
+MARKS = {"gettext": (0, 1), "ngettext": (0, 2), "pgettext": (1, 1), "npgettext": (1, 2)}
+
+
+def plain_name(function: str) -> str:
+    return function.removesuffix("_lazy").removesuffix("_noop")
+
+
+# -- what is marked -------------------------------------------------------------------------------------------
+def marked_in(tree: ast.AST, names: dict[str, str], where: str) -> list[str]:
+    """The texts, in the form of a catalogue's ids, of all calls in `tree` to the functions that `names` knows."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        function = names.get(getattr(node.func, "id", getattr(node.func, "attr", "")))
+        if function is None:
+            continue
+        contexts, texts = MARKS[function]
+        given = node.args[: contexts + texts]
+        assert all(isinstance(one, ast.Constant) for one in given), f"{where}:{node.lineno} marks a text that is not written there"
+        words = [one.value for one in given]
+        found.append(CONTEXT.join([*words[:contexts], FORM.join(words[contexts:])]))
+    return found
+
+
+def texts_of_python(file: Path) -> list[str]:
+    tree = ast.parse(file.read_text())
+    names = {
+        alias.asname or alias.name: plain_name(alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        for alias in node.names
+        if plain_name(alias.name) in MARKS
+    }
+    return marked_in(tree, names, str(file))
+
+
+CALL = re.compile(
+    r"""\b(?:_|n?p?gettext)\((?:u?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?:,\s*)?)+(?:\w[\w.]*)?\)""", re.DOTALL
+)
+
+
+def texts_of_template(file: Path) -> list[str]:
+    """Django turns the template into something like Python, in which the calls are found."""
+    calls = CALL.findall(templatize(file.read_text(), origin=str(file)))
+    names = {**{name: name for name in MARKS}, "_": "gettext"}
+    return [text for call in calls for text in marked_in(ast.parse(call.strip()), names, str(file))]
+
+
+def marked() -> dict[str, str]:
+    """{id: a file that marks it} of the whole product."""
+    python = [file for app in APPS for file in sorted((ROOT / app).rglob("*.py")) if "tests" not in file.parts]
+    templates = [file for file in sorted((ROOT / "templates").rglob("*")) if file.is_file()]
+    texts = {}
+    for files, read in ((python, texts_of_python), (templates, texts_of_template)):
+        texts |= {text: str(file.relative_to(ROOT)) for file in files for text in read(file)}
+    return texts
+
+
+# -- what is translated ---------------------------------------------------------------------------------------
+def read_po(file: Path) -> tuple[dict[str, str], list[str]]:
+    """({id: translation}, the ids that are marked fuzzy) of a catalogue as it is written."""
+    entries, fuzzy = {}, []
+    for block in re.split(r"\n\s*\n", file.read_text("utf-8")):
+        parts, part = {}, ""
+        for line in block.splitlines():
+            if line.startswith("#"):
+                continue
+            word, _space, quoted = line.rpartition(' "') if not line.startswith('"') else ("", "", line[1:])
+            part = word or part
+            parts[part] = parts.get(part, "") + ast.literal_eval('"' + quoted)
+        if "msgid" not in parts:
+            continue
+        text = FORM.join(parts[name] for name in ("msgid", "msgid_plural") if name in parts)
+        text = parts["msgctxt"] + CONTEXT + text if "msgctxt" in parts else text
+        assert text not in entries, f"{file.name} has {text!r} twice"
+        entries[text] = FORM.join(parts[name] for name in sorted(parts) if name.startswith("msgstr"))
+        if re.search(r"^#,.*\bfuzzy\b", block, re.MULTILINE):
+            fuzzy.append(text)
+    return entries, fuzzy
+
+
+def read_mo(file: Path) -> dict[str, str]:
+    """{id: translation} of a compiled catalogue."""
+    data = file.read_bytes()
+    magic, _version, number, ids, texts = struct.unpack_from("<5I", data)
+    assert magic == 0x950412DE, f"{file} is not a compiled catalogue"
+
+    def string(table: int, place: int) -> str:
+        length, offset = struct.unpack_from("<2I", data, table + 8 * place)
+        return data[offset : offset + length].decode()
+
+    return {string(ids, place): string(texts, place) for place in range(number)}
+
+
+def test_the_texts_of_python_and_templates_are_found():
+    texts = marked()
+
+    assert texts["Rotate"] == "stores/admin/keys.py"
+    assert texts["what a key may do\x04May"] == "stores/admin/keys.py"
+    assert texts["(optional)"] == "templates/components/field.html"
+    assert texts["... and one more.\0... and %(number)s more."] == "templates/emails/low_stock.txt"
+    assert len(texts) > 800
+
+
+def test_every_text_that_is_marked_has_its_urdu():
+    entries, _fuzzy = read_po(OWN / "django.po")
+
+    missing = {text: file for text, file in marked().items() if not all(entries.get(text, "").split(FORM))}
+    assert not missing, "run makemessages and translate these"
+
+
+def test_nothing_is_translated_that_no_longer_exists():
+    entries, _fuzzy = read_po(OWN / "django.po")
+
+    assert set(entries) - {""} - set(marked()) == set()
+
+
+@pytest.mark.parametrize("folder", [OWN, LIBRARIES], ids=["own", "libraries"])
+class TestCatalogue:
+    def test_no_translation_is_a_guess(self, folder):
+        entries, fuzzy = read_po(folder / "django.po")
+
+        assert fuzzy == []
+        assert [text for text, urdu in entries.items() if not all(urdu.split(FORM))] == []
+
+    def test_placeholders_and_tags_are_kept(self, folder):
+        entries, _fuzzy = read_po(folder / "django.po")
+
+        for text, urdu in entries.items():
+            forms = text.rpartition(CONTEXT)[2].split(FORM)
+            assert len(forms) == len(urdu.split(FORM)), text
+            for english, translated in zip(forms, urdu.split(FORM), strict=True):
+                assert sorted(PLACEHOLDER.findall(english)) == sorted(PLACEHOLDER.findall(translated)), english
+
+    def test_what_is_compiled_is_what_is_written(self, folder):
+        entries, _fuzzy = read_po(folder / "django.po")
+
+        assert read_mo(folder / "django.mo") == entries, "run compilemessages"
+
+    def test_it_tells_singular_and_plural_as_gettext_expects(self, folder):
+        entries, _fuzzy = read_po(folder / "django.po")
+
+        assert "Plural-Forms: nplurals=2; plural=(n != 1);\n" in entries[""]
+
+    def test_it_is_written_in_urdu_letters(self, folder):
+        """Arabic yeh and kaf look almost right and are found by no search; figures are 0-9 everywhere."""
+        entries, _fuzzy = read_po(folder / "django.po")
+
+        wrong = [text for text, urdu in entries.items() if re.search("[يكةىھہ]?[\u064a\u0643\u0629\u0649\u0660-\u0669\u06f0-\u06f9]", urdu)]
+        assert wrong == []
+
+
+# -- what is seen ---------------------------------------------------------------------------------------------
+HIDDEN = {"script", "style"}
+SPOKEN = {"aria-label", "title", "placeholder", "alt", "data-words", "data-unknown", "data-stock", "data-hide-text"}
+# Words that stay as they are in Urdu.
+LATIN = re.compile(r"[A-Za-z]{2,}")
+ALLOWED = {"Rs", "SKU", "API", "CSV", "Excel", "English", "QR", "Roman", "Urdu"}
+
+
+class Seen(HTMLParser):
+    """What a page shows or says aloud, and the language that it claims."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.words, self.inside, self.page = [], [], {}
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "html":
+            self.page = {"lang": attrs.get("lang"), "dir": attrs.get("dir")}
+        if tag in HIDDEN or (tag == "button" and attrs.get("lang") == "en"):
+            self.inside.append(tag)
+        self.words += [value for name, value in attrs.items() if name in SPOKEN and value]
+
+    def handle_endtag(self, tag):
+        if self.inside and self.inside[-1] == tag:
+            self.inside.pop()
+
+    def handle_data(self, data):
+        if not self.inside and data.strip():
+            self.words.append(data)
+
+
+def leaks(html: str, known=()) -> list[str]:
+    """The pieces of text on a page with Latin words in them, other than `known` data and the words that stay."""
+    found = []
+    for words in Seen(html).words:
+        rest = words
+        for one in sorted(known, key=len, reverse=True):
+            rest = rest.replace(one, " ")
+        if set(LATIN.findall(rest)) - ALLOWED:
+            found.append(" ".join(words.split()))
+    return found
+
+
+def check(response, known=(), status=200):
+    """The answer is a page in Urdu and only in Urdu."""
+    where = response.wsgi_request.path
+    assert response.status_code == status, where
+    html = response.content.decode()
+    assert Seen(html).page == {"lang": "ur", "dir": "rtl"}, where
+    assert leaks(html, known) == [], where
+
+
+@pytest.fixture
+def traded(stocked, store, post, manager, atta, ghee, reason):
+    """A store in which everything has happened once: sold, returned, voided, lost, sold beyond stock, run low."""
+    sold = post(Kind.SALE, (ghee, 2), (atta, "1.250"))
+    post(Kind.SALE_RETURN, (ghee, 1), returns=sold.document)
+    post(Kind.WASTAGE, (ghee, -1), reason=reason("DAMAGED"), notes="ٹوٹ گیا")
+    wrong = post(Kind.SALE, (ghee, 3))
+    reverse_document(
+        document=wrong.document, actor=Actor.on_page(manager, "manager"), reference="void-1", reason=reason("MISTAKE")
+    )
+    post(Kind.SALE, (atta, 120), confirm_oversell=True)
+    stocked(ghee).set_reorder_point if False else None
+    store.refresh_from_db()
+    return sold
+
+
+@pytest.fixture
+def data(traded, store, other_store, atta, ghee):
+    """What people and partners have written in Latin letters: no words of ours."""
+    named = [store.code, other_store.code, atta.sku, ghee.sku, "Dalda", "Case of 12", "Lahore", "Karachi"]
+    return [*named, *(document.number for document in Document.objects.all()), *Document.objects.values_list("reference", flat=True)]
+
+
+@pytest.fixture
+def speaks(staff, client):
+    """speaks("manager") signs in somebody with that role who reads Urdu."""
+
+    def sign_in(role: str):
+        user = staff(role, language="ur", first_name="طارق")
+        client.force_login(user)
+        return user
+
+    return sign_in
+
+
+def addresses(store, product, document) -> dict[str, str]:
+    """{name: address} of all pages of one store."""
+    given = {"<path:sku>": {"sku": product.sku}, "<int:pk>": {"pk": document.pk}}
+    pages = {}
+    for one in store_pages:
+        extra = next((values for part, values in given.items() if part in str(one.pattern)), {})
+        pages[one.name] = reverse(one.name, kwargs={"code": store.code, **extra})
+    return pages
+
+
+# Answers to what a page's form or script sends: no pages themselves.
+NO_PAGES = {"item_adjust", "item_reorder", "find"}
+PAGES = [one.name for one in store_pages if one.name not in NO_PAGES]
