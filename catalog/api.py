@@ -87,11 +87,15 @@ class ProductInput(Strict):
     sku = SkuField(max_length=40)
     name = Text(max_length=200)
     name_ur = Text(max_length=200, blank=True, required=False)
-    aliases = Text(max_length=300, blank=True, required=False, help_text="Roman Urdu and other words people search by.")
+    aliases = Text(
+        max_length=300, blank=True, required=False, help_text="Roman Urdu and other words people search by."
+    )
     category = CategoryField(help_text="The English name of a category.")
     brand = Text(max_length=100, blank=True, required=False)
     unit = Choice(Product.Unit.choices, required=False)
-    quantity_step = QuantityField(low=Decimal("0.001"), required=False, help_text="1 for pieces, 0.001 for loose goods.")
+    quantity_step = QuantityField(
+        low=Decimal("0.001"), required=False, help_text="1 for pieces, 0.001 for loose goods."
+    )
     selling_price = PriceField()
     cost_price = PriceField(required=False)
     status = Choice(STATUSES, required=False)
@@ -110,12 +114,17 @@ class ProductChange(Strict):
     cost_price = PriceField(required=False)
     status = Choice(STATUSES, required=False)
     barcodes = StrictList(
-        child=SkuField(max_length=LONGEST_BARCODE), max_length=50, required=False, help_text="All codes it has, and new ones."
+        child=SkuField(max_length=LONGEST_BARCODE),
+        max_length=50,
+        required=False,
+        help_text="All codes it has, and new ones.",
     )
 
     def validate(self, attrs):
         if not attrs:
-            raise ValidationError({"non_field_errors": [ErrorDetail(_("Give at least one field to change."), "empty")]})
+            raise ValidationError(
+                {"non_field_errors": [ErrorDetail(_("Give at least one field to change."), "empty")]}
+            )
         return attrs
 
 
@@ -173,12 +182,21 @@ class FoundSerializer(ProductSerializer):
         fields = [*ProductSerializer.Meta.fields, "quantity", "pack"]
 
 
-IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="The ETag of the version you change. Without it: 428.")
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The ETag of the version you change. Without it: 428.",
+)
 
 
 @extend_schema_view(
-    list=extend_schema(summary="List products", examples=[OpenApiExample("A product", PRODUCT, response_only=True)]),
-    retrieve=extend_schema(summary="One product", examples=[OpenApiExample("A product", PRODUCT, response_only=True)]),
+    list=extend_schema(
+        summary="List products", examples=[OpenApiExample("A product", PRODUCT, response_only=True)]
+    ),
+    retrieve=extend_schema(
+        summary="One product", examples=[OpenApiExample("A product", PRODUCT, response_only=True)]
+    ),
 )
 @extend_schema(tags=["products"])
 class ProductViews(mixins.ListModelMixin, KeyViews):
@@ -202,7 +220,11 @@ class ProductViews(mixins.ListModelMixin, KeyViews):
     lookup_field = lookup_url_kwarg = "sku"
 
     def get_queryset(self):
-        return Product.objects.defer("search_text").select_related("category").prefetch_related("barcodes", "packs__barcodes")
+        return (
+            Product.objects.defer("search_text")
+            .select_related("category")
+            .prefetch_related("barcodes", "packs__barcodes")
+        )
 
     def shown(self, product: Product, status=200) -> Response:
         """One product with its ETag."""
@@ -251,7 +273,9 @@ class ProductViews(mixins.ListModelMixin, KeyViews):
         """Changes the fields that are sent, if nobody changed the product since the version that If-Match names."""
         given = self.read(ProductChange)
         with transaction.atomic():
-            product = get_object_or_404(Product.objects.select_for_update(of=("self",)).select_related("category"), sku=sku)
+            product = get_object_or_404(
+                Product.objects.select_for_update(of=("self",)).select_related("category"), sku=sku
+            )
             check_match(request, tag_of(product))
             try:
                 change_product(product=product, **given)
@@ -261,9 +285,22 @@ class ProductViews(mixins.ListModelMixin, KeyViews):
 
     @extend_schema(
         summary="Find a product by barcode",
-        parameters=[OpenApiParameter("barcode", str, required=True, description="As scanned: EAN, UPC, a weight label, a pack's code.")],
+        parameters=[
+            OpenApiParameter(
+                "barcode",
+                str,
+                required=True,
+                description="As scanned: EAN, UPC, a weight label, a pack's code.",
+            )
+        ],
         responses={200: FoundSerializer},
-        examples=[OpenApiExample("A weight label of 1.250 kg", PRODUCT | {"quantity": "1.250", "pack": None}, response_only=True)],
+        examples=[
+            OpenApiExample(
+                "A weight label of 1.250 kg",
+                PRODUCT | {"quantity": "1.250", "pack": None},
+                response_only=True,
+            )
+        ],
     )
     def lookup(self, request):
         """The product that a barcode stands for, with the weight of a weight label or the pack of a pack's code."""
@@ -280,7 +317,9 @@ def read_barcode(text: str | None) -> str:
     if not text:
         raise fault("/barcode", "required", _("Give a barcode."))
     if len(text) > LONGEST_BARCODE + 10:
-        raise fault("/barcode", "too_long", _("A barcode has at most %(most)d letters.") % {"most": LONGEST_BARCODE})
+        raise fault(
+            "/barcode", "too_long", _("A barcode has at most %(most)d letters.") % {"most": LONGEST_BARCODE}
+        )
     if not no_spaces.regex.match(clean_code(text)):
         raise fault("/barcode", "not_a_product_code", _("This is not the code of a product."))
     return text
@@ -294,6 +333,8 @@ def tag_of(product: Product) -> str:
 def problem_of(refusal: CatalogueRefused) -> Problem:
     """The answer of the API to what the catalogue refused."""
     found = Fault(f"/{refusal.field}", refusal.code, refusal.message)
-    return Problem(refusal.code, refusal.message, [found]) if isinstance(refusal, Duplicate) else Invalid([found])
-
-
+    return (
+        Problem(refusal.code, refusal.message, [found])
+        if isinstance(refusal, Duplicate)
+        else Invalid([found])
+    )

@@ -36,7 +36,9 @@ def with_children(category: Category) -> set[int]:
 def check_search(text: str) -> None:
     """Refuses a search of more words than are looked for."""
     if len(text.split()) > MOST_WORDS:
-        raise ValidationError(_("Search for at most %(most)d words."), code="too_long", params={"most": MOST_WORDS})
+        raise ValidationError(
+            _("Search for at most %(most)d words."), code="too_long", params={"most": MOST_WORDS}
+        )
 
 
 class CategoryField(forms.CharField):
@@ -51,11 +53,15 @@ class CategoryFilter(django_filters.CharFilter):
     field_class = CategoryField
 
     def filter(self, queryset, category):
-        return queryset.filter(**{f"{self.field_name}__in": with_children(category)}) if category else queryset
+        return (
+            queryset.filter(**{f"{self.field_name}__in": with_children(category)}) if category else queryset
+        )
 
 
 class ProductFilter(django_filters.FilterSet):
-    search = django_filters.CharFilter(method="find", max_length=100, validators=[check_search], label=_("words in any script, or a barcode"))
+    search = django_filters.CharFilter(
+        method="find", max_length=100, validators=[check_search], label=_("words in any script, or a barcode")
+    )
     category = CategoryFilter(label=_("name or id"))
     barcode = django_filters.CharFilter(method="scanned", max_length=64, label=_("exactly this barcode"))
     status = django_filters.ChoiceFilter(choices=Product.Status.choices)

@@ -48,7 +48,9 @@ def change_product(*, product: Product, barcodes: Iterable[str] | None = None, *
         has = set(Barcode.objects.filter(product=product, pack=None).values_list("code", flat=True))
         if gone := sorted(has - set(wanted)):
             raise CatalogueRefused(
-                _("A barcode is never taken away: %(code)s is missing from the list.") % {"code": gone[0]}, "barcode_stays", "barcodes"
+                _("A barcode is never taken away: %(code)s is missing from the list.") % {"code": gone[0]},
+                "barcode_stays",
+                "barcodes",
             )
         add_barcodes(product, [code for code in wanted if code not in has])
     product.save(update_fields=[*fields, "updated_at"])
@@ -65,12 +67,21 @@ def add_barcodes(product: Product, codes: Iterable[str]) -> None:
         if not is_taken(error, "code"):
             raise
         taken = Barcode.objects.filter(code__in=codes).select_related("product").order_by("code").first()
-        words = {"code": taken.code, "sku": taken.product.sku} if taken else {"code": ", ".join(codes), "sku": "?"}
-        raise Duplicate(_("The barcode %(code)s belongs to %(sku)s.") % words, "duplicate_barcode", "barcodes") from error
+        words = (
+            {"code": taken.code, "sku": taken.product.sku}
+            if taken
+            else {"code": ", ".join(codes), "sku": "?"}
+        )
+        raise Duplicate(
+            _("The barcode %(code)s belongs to %(sku)s.") % words, "duplicate_barcode", "barcodes"
+        ) from error
 
 
 def is_taken(error: IntegrityError, column: str) -> bool:
     """Whether `error` is that of a unique key on `column`."""
     diagnosis = getattr(error.__cause__, "diag", None)
-    return bool(diagnosis) and diagnosis.sqlstate == "23505" and f"({column})=" in (diagnosis.message_detail or "")
-
+    return (
+        bool(diagnosis)
+        and diagnosis.sqlstate == "23505"
+        and f"({column})=" in (diagnosis.message_detail or "")
+    )

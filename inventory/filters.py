@@ -72,7 +72,9 @@ class MovementFilter(LedgerFilter):
 
     def by_reference(self, queryset, name, value: str):
         # The document is looked up first: the ledger's own keys lead with store and document.
-        documents = Document.objects.filter(store__in=Store.objects.values("pk"), reference=value).values_list("store_id", "pk")
+        documents = Document.objects.filter(
+            store__in=Store.objects.values("pk"), reference=value
+        ).values_list("store_id", "pk")
         wanted = Q(pk__in=[])
         for store, document in documents:
             wanted |= Q(store=store, document=document)

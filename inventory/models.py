@@ -159,6 +159,7 @@ class StockLevel(models.Model):
         indexes = [
             models.Index(fields=["product", "store"], name="level_product"),
             models.Index(fields=["id"], name="level_id"),
+            models.Index(fields=["store"], name="level_oversold", condition=Q(oversold_since__isnull=False)),
         ]
         constraints = [
             models.UniqueConstraint(fields=["store", "product"], name="level_once"),

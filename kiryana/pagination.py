@@ -2,6 +2,7 @@
 
 import re
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
@@ -10,7 +11,7 @@ from rest_framework.utils.urls import replace_query_param
 from stores.api.problems import Invalid, fault
 from stores.queries import InvalidCursor, keyset_page
 
-USUAL, MOST = 50, 500
+USUAL, MOST = 50, settings.API_LIMITS["page"]
 
 
 class KeysetPagination(BasePagination):
@@ -23,17 +24,25 @@ class KeysetPagination(BasePagination):
         given = request.query_params
         order = given.get("ordering", view.orderings[0])
         if order not in view.orderings:
-            raise fault("/ordering", "invalid_choice", _("Choose one of %(orders)s.") % {"orders": ", ".join(view.orderings)})
+            raise fault(
+                "/ordering",
+                "invalid_choice",
+                _("Choose one of %(orders)s.") % {"orders": ", ".join(view.orderings)},
+            )
         limit = self.limit_of(given.get("limit"))
         if given.get("cursor") == "":
             raise self.invalid()
-        filters = sorted((name, value) for name, value in given.items() if name not in ("cursor", "limit", "ordering"))
+        filters = sorted(
+            (name, value) for name, value in given.items() if name not in ("cursor", "limit", "ordering")
+        )
         scope = f"{request.path}|{request.auth.pk}|{filters}|"
         # The field that is sorted by may have a public name of its own.
         field = getattr(view, "order_fields", {}).get(order.removeprefix("-"), order.removeprefix("-"))
         column = ("-" if order.startswith("-") else "") + field
         try:
-            self.page = keyset_page(queryset, order=column, limit=limit, cursor=given.get("cursor", ""), scope=scope)
+            self.page = keyset_page(
+                queryset, order=column, limit=limit, cursor=given.get("cursor", ""), scope=scope
+            )
         except InvalidCursor:
             raise self.invalid() from None
         self.url = request.build_absolute_uri()
@@ -43,17 +52,23 @@ class KeysetPagination(BasePagination):
         if text is None:
             return USUAL
         if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST:
-            raise fault("/limit", "out_of_range", _("The limit is a number from 1 to %(most)d.") % {"most": MOST})
+            raise fault(
+                "/limit", "out_of_range", _("The limit is a number from 1 to %(most)d.") % {"most": MOST}
+            )
         return int(text)
 
     def invalid(self) -> Invalid:
-        return fault("/cursor", "invalid_cursor", _("Take the cursor from next or previous of this very list."))
+        return fault(
+            "/cursor", "invalid_cursor", _("Take the cursor from next or previous of this very list.")
+        )
 
     def link(self, cursor: str | None) -> str | None:
         return replace_query_param(self.url, "cursor", cursor) if cursor else None
 
     def get_paginated_response(self, data):
-        return Response({"next": self.link(self.page.next), "previous": self.link(self.page.previous), "results": data})
+        return Response(
+            {"next": self.link(self.page.next), "previous": self.link(self.page.previous), "results": data}
+        )
 
     def get_paginated_response_schema(self, schema):
         link = {"type": ["string", "null"], "format": "uri", "example": None}
@@ -69,11 +84,25 @@ class KeysetPagination(BasePagination):
 
     def get_schema_operation_parameters(self, view):
         def parameter(name, schema, description):
-            return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+            return {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": schema,
+                "description": description,
+            }
 
         return [
-            parameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}, "Rows of a page."),
-            parameter("cursor", {"type": "string"}, "From `next` or `previous`; belongs to this list with these filters."),
+            parameter(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+                "Rows of a page.",
+            ),
+            parameter(
+                "cursor",
+                {"type": "string"},
+                "From `next` or `previous`; belongs to this list with these filters.",
+            ),
             parameter(
                 "ordering",
                 {"type": "string", "enum": list(view.orderings), "default": view.orderings[0]},

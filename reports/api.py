@@ -179,13 +179,30 @@ AREA_PARAMETERS = [
 PERIOD_PARAMETERS = [
     *AREA_PARAMETERS,
     parameter("from", OpenApiTypes.DATE, "First business date, included. Without it: 30 days up to `to`."),
-    parameter("to", OpenApiTypes.DATE, "Last business date, included; at most 400 days in all. Without it: today."),
+    parameter(
+        "to", OpenApiTypes.DATE, "Last business date, included; at most 400 days in all. Without it: today."
+    ),
 ]
 SALES = {
-    "results": [{"business_date": "2026-11-22", "documents": 118, "lines": 402, "units": "731.250", "revenue": "98120.50"}],
+    "results": [
+        {
+            "business_date": "2026-11-22",
+            "documents": 118,
+            "lines": 402,
+            "units": "731.250",
+            "revenue": "98120.50",
+        }
+    ],
     "totals": {"documents": 118, "lines": 402, "units": "731.250", "revenue": "98120.50"},
 }
-FIGURES = {"products": 483, "low": 21, "out": 6, "negative": 1, "value_at_cost": "1204310.75", "value_at_price": "1398455.00"}
+FIGURES = {
+    "products": 483,
+    "low": 21,
+    "out": 6,
+    "negative": 1,
+    "value_at_cost": "1204310.75",
+    "value_at_price": "1398455.00",
+}
 SUMMARY = {"results": [{"store": "LHE-0001", **FIGURES}], "totals": FIGURES}
 LOW = {
     "results": [
@@ -205,7 +222,14 @@ LOW = {
 }
 TOP = {
     "results": [
-        {"sku": "TEA-0001", "name": "Tapal Danedar 190 g", "name_ur": "ٹپال دانے دار", "unit": "pc", "units": "84.000", "revenue": "35280.00"}
+        {
+            "sku": "TEA-0001",
+            "name": "Tapal Danedar 190 g",
+            "name_ur": "ٹپال دانے دار",
+            "unit": "pc",
+            "units": "84.000",
+            "revenue": "35280.00",
+        }
     ],
     "totals": {"units": "84.000", "revenue": "35280.00"},
 }
@@ -223,7 +247,9 @@ def report(summary: str, shape, example, parameters):
 
 @extend_schema(tags=["reports"])
 class ReportViews(KeyViews):
-    scopes = dict.fromkeys(("inventory_summary", "daily_sales", "low_stock", "top_products"), ApiKey.Scope.REPORTS_READ)
+    scopes = dict.fromkeys(
+        ("inventory_summary", "daily_sales", "low_stock", "top_products"), ApiKey.Scope.REPORTS_READ
+    )
     parameters = {
         "inventory_summary": AREA,
         "low_stock": AREA,
@@ -257,16 +283,25 @@ class ReportViews(KeyViews):
         [
             *PERIOD_PARAMETERS,
             parameter("by", str, "What counts.", enum=["revenue", "units"], default="revenue"),
-            parameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": USUAL_TOP}, "How many."),
+            parameter(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": USUAL_TOP},
+                "How many.",
+            ),
         ],
     )
     def top_products(self, request):
         """What sold best, net of returns and voids."""
-        by, limit = request.query_params.get("by", "revenue"), request.query_params.get("limit", str(USUAL_TOP))
+        by, limit = (
+            request.query_params.get("by", "revenue"),
+            request.query_params.get("limit", str(USUAL_TOP)),
+        )
         if by not in ("revenue", "units"):
             raise fault("/by", "invalid_choice", _("Choose one of %(words)s.") % {"words": "revenue, units"})
         if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= MOST_TOP):
-            raise fault("/limit", "out_of_range", _("The limit is a number from 1 to %(most)d.") % {"most": MOST_TOP})
+            raise fault(
+                "/limit", "out_of_range", _("The limit is a number from 1 to %(most)d.") % {"most": MOST_TOP}
+            )
         return self.told(TopProducts, self.over(queries.top_products, by=by, limit=int(limit)))
 
     def told(self, shape, found: queries.Report) -> Response:
@@ -306,6 +341,10 @@ class ReportViews(KeyViews):
 
     def today(self) -> date:
         """The business date there is now in the store, or in the most easterly of all stores of the key."""
-        zones = {self.store.timezone} if self.store else set(self.my_stores().values_list("timezone", flat=True).distinct())
+        zones = (
+            {self.store.timezone}
+            if self.store
+            else set(self.my_stores().values_list("timezone", flat=True).distinct())
+        )
         now = timezone.now()
         return max((Store(timezone=zone).business_date(now) for zone in zones), default=now.date())

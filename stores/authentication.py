@@ -5,20 +5,23 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.db import OperationalError
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_ratelimit.core import get_usage
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied, Throttled, ValidationError
 from rest_framework.permissions import BasePermission
 
 from stores.access import client_address
-from stores.api.problems import Problem, fault
 from stores.models import ApiKey
 
 REALM = 'Bearer realm="kiryana"'
 USED_COARSELY = timedelta(minutes=1)
-KEY_PARAMETERS = frozenset({"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"})
+KEY_PARAMETERS = frozenset(
+    {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
+)
 NOBODY = ApiKey.hash("")
 
 
@@ -56,22 +59,24 @@ class HasScope(BasePermission):
             return True  # a method that this address does not have: 405 follows
         scope = view.scopes.get(view.action, "")
         if scope is not None and not request.auth.allows(scope):
-            raise Problem("insufficient_scope", _("This needs a key with the scope %(scope)s.") % {"scope": scope})
+            raise PermissionDenied(_("This needs a key with the scope %(scope)s.") % {"scope": scope})
         return True
 
 
-def unauthenticated() -> Problem:
+def unauthenticated() -> NotAuthenticated:
     """One answer for every key that opens nothing."""
-    problem = Problem("unauthenticated", _("Send a valid key in the header X-API-Key."))
-    problem.auth_header = REALM
-    return problem
+    return NotAuthenticated(_("Send a valid key in the header X-API-Key."))
 
 
 def refuse_key_in_address(request) -> None:
     """A key in an address ends up in logs and histories: refused, valid or not, so that nobody gets used to it."""
     for name, values in request.query_params.lists():
-        if name.lower() in KEY_PARAMETERS or any("kir_live_" in value or "kir_test_" in value for value in values):
-            raise fault("", "key_in_url", _("Send the key in the header X-API-Key, never in the address."))
+        if name.lower() in KEY_PARAMETERS or any(
+            "kir_live_" in value or "kir_test_" in value for value in values
+        ):
+            raise ValidationError(
+                _("Send the key in the header X-API-Key, never in the address."), code="key_in_url"
+            )
 
 
 def key_given(request) -> str | None:
@@ -104,10 +109,21 @@ def count_guess(request) -> None:
     """
     address = client_address(request)
     usage = get_usage(
-        request._request, group="api:guess", key=lambda _group, _request: address, rate=settings.API_GUESS_RATE, increment=True
+        request._request,
+        group="api:guess",
+        key=lambda _group, _request: address,
+        rate=settings.API_GUESS_RATE,
+        increment=True,
     )
     if usage and usage["should_limit"]:
-        raise Problem("rate_limited", _("Too many wrong keys from this address."), wait=max(usage["time_left"], 1))
+        raise too_many(usage, _("Too many wrong keys from this address."))
+
+
+def too_many(usage: dict, words: str) -> Throttled:
+    """A refusal until the counter begins anew."""
+    refusal = Throttled(detail=words)
+    refusal.wait = max(usage["time_left"], 1)
+    return refusal
 
 
 def rate_of(key: ApiKey) -> str:
@@ -118,15 +134,19 @@ def rate_of(key: ApiKey) -> str:
 def count_request(request, key: ApiKey) -> None:
     """Counts one request of `key` and notes on the request what is left; refuses what goes beyond its rate."""
     usage = get_usage(
-        request._request, group="api:key", key=lambda _group, _request: str(key.pk), rate=rate_of(key), increment=True
+        request._request,
+        group="api:key",
+        key=lambda _group, _request: str(key.pk),
+        rate=rate_of(key),
+        increment=True,
     )
     if usage is None:
         return
     if not usage["limit"] and key.rate != 0:  # the counter itself could not be reached
-        raise Problem("unavailable", wait=2)
+        raise OperationalError("The counter of requests cannot be reached.")
     request._request.usage = usage | {"rate": rate_of(key)}
     if usage["should_limit"]:
-        raise Problem("rate_limited", _("This key has made all its requests for now."), wait=max(usage["time_left"], 1))
+        raise too_many(usage, _("This key has made all its requests for now."))
 
 
 def note_use(key: ApiKey) -> None:

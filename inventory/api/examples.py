@@ -70,7 +70,9 @@ VOID = ROW | {
     "reverses": 991,
     "line_count": 1,
     "oversold": False,
-    "lines": [SUGAR | {"id": 5003, "quantity": "1.250", "balance_after": "20.000", "seq": 43, "reverses": 5001}],
+    "lines": [
+        SUGAR | {"id": 5003, "quantity": "1.250", "balance_after": "20.000", "seq": 43, "reverses": 5001}
+    ],
 }
 ONE_LINE = {
     "store": "LHE-0001",
@@ -116,7 +118,12 @@ LEVEL = {
     "seq": 42,
     "updated_at": "2026-11-22T04:41:09.120000Z",
 }
-BATCH = {"documents": [SALE, RECEIPT | {"reference": "delivery-7732", "lines": [{"sku": "NO-SUCH", "quantity": "1"}]}]}
+BATCH = {
+    "documents": [
+        SALE,
+        RECEIPT | {"reference": "delivery-7732", "lines": [{"sku": "NO-SUCH", "quantity": "1"}]},
+    ]
+}
 VERDICTS = {
     "results": [
         {"index": 0, "status": "created", "reference": SALE["reference"], "document": DOCUMENT},
@@ -126,7 +133,13 @@ VERDICTS = {
             "reference": "delivery-7732",
             "code": "validation_error",
             "detail": "There is no such product.",
-            "errors": [{"pointer": "/documents/1/lines/0/sku", "code": "unknown_product", "detail": "There is no such product."}],
+            "errors": [
+                {
+                    "pointer": "/documents/1/lines/0/sku",
+                    "code": "unknown_product",
+                    "detail": "There is no such product.",
+                }
+            ],
         },
     ]
 }

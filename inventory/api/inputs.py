@@ -1,14 +1,27 @@
 """What partners send about stock."""
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.serializers import Serializer
 
 from inventory.filters import KINDS
 from inventory.services import MAX_LINES
-from stores.api.fields import Choice, Code, CostField, Flag, IdOrReference, Instant, PriceField, QuantityField, Strict, StrictList, Text
+from stores.api.fields import (
+    Choice,
+    Code,
+    CostField,
+    Flag,
+    IdOrReference,
+    Instant,
+    PriceField,
+    QuantityField,
+    Strict,
+    StrictList,
+    Text,
+)
 
-MAX_DOCUMENTS = 200
+MAX_DOCUMENTS = settings.API_LIMITS["documents"]
 
 
 def wrong(code: str, words, field: str = "non_field_errors") -> ValidationError:
@@ -23,12 +36,16 @@ class ActInput(Strict):
     store = Code(max_length=20, help_text="The code of a store of this key.")
     kind = Choice(KINDS, help_text="stock_in is receipt.")
     reference = Code(
-        max_length=100, required=False, help_text="Your own number for it, unique per store for ever; or send it as Idempotency-Key."
+        max_length=100,
+        required=False,
+        help_text="Your own number for it, unique per store for ever; or send it as Idempotency-Key.",
     )
     occurred_at = Instant(required=False, help_text="When it happened, up to 7 days back. Left out: now.")
     reason = Code(max_length=30, required=False, help_text="A coded reason, for adjustments and wastage.")
     notes = Text(max_length=500, blank=True, notes=True, required=False)
-    returns = IdOrReference(max_length=100, required=False, help_text="Of a sale_return: the sale, by id or by reference.")
+    returns = IdOrReference(
+        max_length=100, required=False, help_text="Of a sale_return: the sale, by id or by reference."
+    )
     confirm_oversell = Flag(required=False, help_text="Sell beyond stock where the store's policy is to ask.")
 
 
@@ -47,7 +64,9 @@ class LineInput(Strict):
     quantity = QuantityField(required=False)
     amount = PriceField(required=False, help_text="Rupees of loose goods; sales only.")
     unit_price = PriceField(required=False, help_text="Sales and returns.")
-    line_total = PriceField(required=False, help_text="What was charged, if not quantity times price. Sales and returns.")
+    line_total = PriceField(
+        required=False, help_text="What was charged, if not quantity times price. Sales and returns."
+    )
     unit_cost = CostField(required=False, help_text="Receipts and opening stock.")
 
     def validate(self, attrs):
@@ -74,7 +93,11 @@ class ReversalInput(Strict):
     """Why a document is voided."""
 
     reason = Code(max_length=30, help_text="A coded reason for a reversal, such as MISTAKE.")
-    reference = Code(max_length=100, required=False, help_text="Your own number for the void; or send it as Idempotency-Key.")
+    reference = Code(
+        max_length=100,
+        required=False,
+        help_text="Your own number for the void; or send it as Idempotency-Key.",
+    )
     notes = Text(max_length=500, blank=True, notes=True, required=False)
 
 
@@ -102,5 +125,9 @@ class LevelChange(Strict):
         level = self.context["level"]
         target = attrs.get("target_level", level.target_level)
         if target is not None and target < attrs.get("reorder_point", level.reorder_point):
-            raise wrong("below_reorder_point", _("The level to refill to lies below the reorder point."), "target_level")
+            raise wrong(
+                "below_reorder_point",
+                _("The level to refill to lies below the reorder point."),
+                "target_level",
+            )
         return attrs

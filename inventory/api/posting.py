@@ -46,7 +46,9 @@ class Desk:
         return cls(
             key,
             {store.code: store for store in Store.objects.for_key(key).filter(code__in=set(store_codes))},
-            {reason.code: reason for reason in Reason.objects.filter(code__in=codes, active=True)} if codes else {},
+            {reason.code: reason for reason in Reason.objects.filter(code__in=codes, active=True)}
+            if codes
+            else {},
         )
 
     def reason(self, code: str | None, use: str | None) -> Reason | None:
@@ -57,16 +59,26 @@ class Desk:
         if use is None:
             raise fault("/reason", "not_allowed", _("This kind of document has no reason."))
         if found is None or found.use != use:
-            known = Reason.objects.filter(use=use, active=True).order_by("code").values_list("code", flat=True)
-            raise fault("/reason", "invalid_choice", _("Choose one of %(codes)s.") % {"codes": ", ".join(known)})
+            known = (
+                Reason.objects.filter(use=use, active=True).order_by("code").values_list("code", flat=True)
+            )
+            raise fault(
+                "/reason", "invalid_choice", _("Choose one of %(codes)s.") % {"codes": ", ".join(known)}
+            )
         return found
 
 
 def reference_of(request, given: str | None, required: bool) -> str | None:
     """The reference from the body or from Idempotency-Key; refuses two different ones, or none where one is required."""
     header = request.META.get("HTTP_IDEMPOTENCY_KEY")
-    if header is not None and not (1 <= len(header) <= 100 and header.isascii() and header.isprintable() and " " not in header):
-        raise fault("/Idempotency-Key", "invalid_reference", _("A reference has 1 to 100 letters, digits or signs, without spaces."))
+    if header is not None and not (
+        1 <= len(header) <= 100 and header.isascii() and header.isprintable() and " " not in header
+    ):
+        raise fault(
+            "/Idempotency-Key",
+            "invalid_reference",
+            _("A reference has 1 to 100 letters, digits or signs, without spaces."),
+        )
     if header is not None and given is not None and header != given:
         raise fault("/reference", "reference_mismatch", _("Idempotency-Key and reference differ."))
     reference = header or given
@@ -76,7 +88,9 @@ def reference_of(request, given: str | None, required: bool) -> str | None:
 
 
 def reference_required() -> Invalid:
-    words = _("Send your own number for this as reference or in the header Idempotency-Key: sent twice, it is done once.")
+    words = _(
+        "Send your own number for this as reference or in the header Idempotency-Key: sent twice, it is done once."
+    )
     return fault("/reference", "reference_required", words)
 
 
@@ -108,19 +122,28 @@ def post(desk: Desk, given: dict, reference: str | None, one_line: bool = False)
         raise problem from refusal
     except DataError as error:
         # Sums that no column holds: each number was in range by itself.
-        raise fault("" if one_line else "/lines", "out_of_range", _("The sums of this document are too large.")) from error
+        raise fault(
+            "" if one_line else "/lines", "out_of_range", _("The sums of this document are too large.")
+        ) from error
     return dressed(posted, store, reason, lines)
 
 
 def products_of(said: list[dict], store: Store, at) -> list[Scan]:
     """The product of each line, priced in `store` at `at`; at most three queries. Refuses every line whose product is unknown."""
-    codes, skus = {line["barcode"] for line in said if "barcode" in line}, {line["sku"] for line in said if "sku" in line}
+    codes, skus = (
+        {line["barcode"] for line in said if "barcode" in line},
+        {line["sku"] for line in said if "sku" in line},
+    )
     scans = scan_many(codes, store, at) if codes else {}
     rows = Product.objects.filter(sku__in=skus).priced(store, at).defer("search_text") if skus else []
     by_sku = {product.sku: Scan(product) for product in rows}
     found = [scans.get(line["barcode"]) if "barcode" in line else by_sku.get(line["sku"]) for line in said]
     faults = [
-        Fault(f"/lines/{index}/{'barcode' if 'barcode' in said[index] else 'sku'}", "unknown_product", _("There is no such product."))
+        Fault(
+            f"/lines/{index}/{'barcode' if 'barcode' in said[index] else 'sku'}",
+            "unknown_product",
+            _("There is no such product."),
+        )
         for index, scan in enumerate(found)
         if scan is None
     ]
@@ -137,7 +160,10 @@ def line_of(index: int, said: dict, scan: Scan, kind: str) -> Line:
 
     for field in ("unit_price", "line_total", "amount"):
         if field in said and kind not in PRICED:
-            refuse(field, _("Only sales and returns have a price. What goods cost is the unit_cost of a receipt."))
+            refuse(
+                field,
+                _("Only sales and returns have a price. What goods cost is the unit_cost of a receipt."),
+            )
     if "unit_cost" in said and kind not in COSTED:
         refuse("unit_cost", _("Only receipts and opening stock have a cost of their own."))
     if scan.pack and "amount" in said:
@@ -178,7 +204,8 @@ def problem_of(refusal: Refused) -> Problem:
                 Fault(
                     f"/lines/{index}/quantity",
                     refusal.code,
-                    _("%(sku)s: %(on_hand)s on hand, %(wanted)s asked for.") % {"sku": product.sku, "on_hand": on_hand, "wanted": wanted},
+                    _("%(sku)s: %(on_hand)s on hand, %(wanted)s asked for.")
+                    % {"sku": product.sku, "on_hand": on_hand, "wanted": wanted},
                 )
                 for index, product, on_hand, wanted in refusal.short
             ],
@@ -186,7 +213,12 @@ def problem_of(refusal: Refused) -> Problem:
     if isinstance(refusal, AS_THEY_ARE):
         return Problem(refusal.code, refusal.message)
     if isinstance(refusal, InvalidDocument) and refusal.lines:
-        return Invalid([Fault(f"/lines/{index}/{field}", code, str(words)) for index, field, words, code in refusal.lines])
+        return Invalid(
+            [
+                Fault(f"/lines/{index}/{field}", code, str(words))
+                for index, field, words, code in refusal.lines
+            ]
+        )
     field = getattr(refusal, "field", None)
     return Invalid([Fault(f"/{field}" if field else "", refusal.code, refusal.message)])
 

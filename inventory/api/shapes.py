@@ -76,7 +76,9 @@ class MovementSerializer(LineSerializer):
     number = serializers.CharField(source="document.number")
     reference = serializers.CharField(source="document.reference")
     store = serializers.CharField(source="store.code")
-    movement_type = serializers.SerializerMethodField(help_text="The same as `kind`, where a receipt has its older name stock_in.")
+    movement_type = serializers.SerializerMethodField(
+        help_text="The same as `kind`, where a receipt has its older name stock_in."
+    )
     reason = serializers.CharField(source="reason.code", default=None, allow_null=True)
 
     class Meta(LineSerializer.Meta):
@@ -95,9 +97,15 @@ class DocumentRowSerializer(serializers.ModelSerializer):
     number = serializers.CharField()
     store = serializers.CharField(source="store.code")
     reason = serializers.CharField(source="reason.code", default=None, allow_null=True)
-    reverses = serializers.IntegerField(source="reverses_id", allow_null=True, help_text="The document that this one voids.")
-    returns = serializers.IntegerField(source="returns_id", allow_null=True, help_text="The sale that came back.")
-    voided_by = serializers.IntegerField(default=None, allow_null=True, help_text="The document that voids this one.")
+    reverses = serializers.IntegerField(
+        source="reverses_id", allow_null=True, help_text="The document that this one voids."
+    )
+    returns = serializers.IntegerField(
+        source="returns_id", allow_null=True, help_text="The sale that came back."
+    )
+    voided_by = serializers.IntegerField(
+        default=None, allow_null=True, help_text="The document that voids this one."
+    )
 
     class Meta:
         model = Document

@@ -48,7 +48,13 @@ SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The produ
 
 
 def example(name: str, value, status: int | None = None, request: bool = False) -> OpenApiExample:
-    return OpenApiExample(name, value, request_only=request, response_only=not request, status_codes=[str(status)] if status else None)
+    return OpenApiExample(
+        name,
+        value,
+        request_only=request,
+        response_only=not request,
+        status_codes=[str(status)] if status else None,
+    )
 
 
 class StoreDataViews(KeyViews):
@@ -61,7 +67,11 @@ class StoreDataViews(KeyViews):
 
 @extend_schema(tags=["inventory"])
 class LevelViews(StoreDataViews, mixins.ListModelMixin):
-    scopes = {"list": Scope.INVENTORY_READ, "retrieve": Scope.INVENTORY_READ, "partial_update": Scope.MOVEMENTS_WRITE}
+    scopes = {
+        "list": Scope.INVENTORY_READ,
+        "retrieve": Scope.INVENTORY_READ,
+        "partial_update": Scope.MOVEMENTS_WRITE,
+    }
     problems = {"list": ("not_found",), "partial_update": ("not_found",)}
     queryset = StockLevel.objects.none()
     serializer_class = LevelSerializer
@@ -70,14 +80,20 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
     order_fields = {"sku": "product__sku"}
 
     def get_queryset(self):
-        return StockLevel.objects.for_key(self.key).select_related("store", "product").defer("product__search_text")
+        return (
+            StockLevel.objects.for_key(self.key)
+            .select_related("store", "product")
+            .defer("product__search_text")
+        )
 
     @extend_schema(summary="List stock levels", examples=[example("A level", examples.LEVEL)])
     def list(self, request, *args, **kwargs):
         """How much each of the key's stores has now."""
         return super().list(request, *args, **kwargs)
 
-    @extend_schema(summary="One stock level", parameters=[STORE_CODE, SKU], examples=[example("A level", examples.LEVEL)])
+    @extend_schema(
+        summary="One stock level", parameters=[STORE_CODE, SKU], examples=[example("A level", examples.LEVEL)]
+    )
     def retrieve(self, request, store, sku):
         """How much of one product one store has now."""
         return Response(self.get_serializer(self.level(store, sku)).data)
@@ -88,7 +104,9 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
         request=LevelChange,
         responses=LevelSerializer,
         examples=[
-            example("Warn at 20, refill to 100", {"reorder_point": "20", "target_level": "100"}, request=True),
+            example(
+                "Warn at 20, refill to 100", {"reorder_point": "20", "target_level": "100"}, request=True
+            ),
             example("The level", examples.LEVEL),
         ],
     )
@@ -123,7 +141,9 @@ class MovementViews(StoreDataViews, mixins.ListModelMixin):
     lookup_field = lookup_url_kwarg = "id"
 
     def get_queryset(self):
-        rows = Movement.objects.for_key(self.key).select_related("store", "product", "document", "reason", "entered_pack")
+        rows = Movement.objects.for_key(self.key).select_related(
+            "store", "product", "document", "reason", "entered_pack"
+        )
         return rows.defer("product__search_text")
 
     @extend_schema(summary="List movements", examples=[example("A movement", examples.MOVEMENT)])
@@ -142,9 +162,14 @@ class MovementViews(StoreDataViews, mixins.ListModelMixin):
         request=MovementInput,
         responses={
             201: OpenApiResponse(MovementSerializer, description="Recorded."),
-            200: OpenApiResponse(MovementSerializer, description="Was recorded before: the first answer again."),
+            200: OpenApiResponse(
+                MovementSerializer, description="Was recorded before: the first answer again."
+            ),
         },
-        examples=[example("Wastage", examples.ONE_LINE, request=True), example("The movement", examples.MOVEMENT)],
+        examples=[
+            example("Wastage", examples.ONE_LINE, request=True),
+            example("The movement", examples.MOVEMENT),
+        ],
     )
     def create(self, request):
         """A document of one line. With a reference it is safe to send it again; without one, it is recorded each time."""
@@ -152,7 +177,13 @@ class MovementViews(StoreDataViews, mixins.ListModelMixin):
         reference = reference_of(request, given.get("reference"), required=False)
         desk = Desk.of(self.key, [given["store"]], [given.get("reason")])
         posted = post(desk, given, reference, one_line=True)
-        return answer(posted, self.get_serializer(posted.movements[0]).data, "api:movement", posted.movements[0].pk, request)
+        return answer(
+            posted,
+            self.get_serializer(posted.movements[0]).data,
+            "api:movement",
+            posted.movements[0].pk,
+            request,
+        )
 
 
 @extend_schema(tags=["documents"])
@@ -178,7 +209,11 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
 
     def get_queryset(self):
         void = Document.objects.filter(store=OuterRef("store"), reverses=OuterRef("pk")).values("pk")[:1]
-        return Document.objects.for_key(self.key).select_related("store", "reason").annotate(voided_by=Subquery(void))
+        return (
+            Document.objects.for_key(self.key)
+            .select_related("store", "reason")
+            .annotate(voided_by=Subquery(void))
+        )
 
     def get_serializer_class(self):
         return DocumentRowSerializer if self.action == "list" else DocumentSerializer
@@ -207,7 +242,9 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
         request=DocumentInput,
         responses={
             201: OpenApiResponse(DocumentSerializer, description="Recorded."),
-            200: OpenApiResponse(DocumentSerializer, description="Was recorded before: the first answer again."),
+            200: OpenApiResponse(
+                DocumentSerializer, description="Was recorded before: the first answer again."
+            ),
         },
         examples=[
             example("A sale", examples.SALE, request=True),
@@ -229,9 +266,14 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
         request=ReversalInput,
         responses={
             201: OpenApiResponse(DocumentSerializer, description="Voided: the document that does it."),
-            200: OpenApiResponse(DocumentSerializer, description="Was voided by this reference before: the first answer again."),
+            200: OpenApiResponse(
+                DocumentSerializer, description="Was voided by this reference before: the first answer again."
+            ),
         },
-        examples=[example("Entered by mistake", examples.REVERSAL, request=True), example("The void", examples.VOID)],
+        examples=[
+            example("Entered by mistake", examples.REVERSAL, request=True),
+            example("The void", examples.VOID),
+        ],
     )
     def reverse(self, request, id):
         """Mirrors every line of a document once, at the same price and cost. Nothing is deleted."""
@@ -241,22 +283,34 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
         reason = Desk.of(self.key, [], [given["reason"]]).reason(given["reason"], Reason.Use.REVERSAL)
         try:
             posted = reverse_document(
-                document=document, actor=Actor.by_key(self.key), reference=reference, reason=reason, notes=given.get("notes", "")
+                document=document,
+                actor=Actor.by_key(self.key),
+                reference=reference,
+                reason=reason,
+                notes=given.get("notes", ""),
             )
         except Refused as refusal:
             raise problem_of(refusal) from refusal
         posted.document.store, posted.document.reason = document.store, reason
-        products = Product.objects.defer("search_text").in_bulk({movement.product_id for movement in posted.movements})
+        products = Product.objects.defer("search_text").in_bulk(
+            {movement.product_id for movement in posted.movements}
+        )
         packs = Pack.objects.in_bulk({movement.entered_pack_id for movement in posted.movements} - {None})
         for movement in posted.movements:
-            movement.product, movement.entered_pack = products[movement.product_id], packs.get(movement.entered_pack_id)
+            movement.product, movement.entered_pack = (
+                products[movement.product_id],
+                packs.get(movement.entered_pack_id),
+            )
         return answer(posted, self.shown(posted), "api:document", posted.document.pk, request)
 
     @extend_schema(
         summary="Record many documents",
         request=BatchSchema,
         responses={200: BatchSerializer},
-        examples=[example("A sale and a delivery", examples.BATCH, request=True), example("Verdicts", examples.VERDICTS)],
+        examples=[
+            example("A sale and a delivery", examples.BATCH, request=True),
+            example("Verdicts", examples.VERDICTS),
+        ],
     )
     def batch(self, request):
         """Up to 200 documents, each recorded or rejected by itself: one bad one never blocks the others.
@@ -284,7 +338,9 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
                 raise
             at = f"/documents/{index}"
             faults = [Fault(at + found.pointer, found.code, found.detail) for found in problem.faults[:20]]
-            shown = [{"pointer": found.pointer, "code": found.code, "detail": found.detail} for found in faults]
+            shown = [
+                {"pointer": found.pointer, "code": found.code, "detail": found.detail} for found in faults
+            ]
             return verdict | {"code": problem.code, "detail": problem.sentence, "errors": shown}
         status = "replayed" if posted.replayed else "accepted_with_flag" if posted.flagged else "created"
         return verdict | {"status": status, "document": self.shown(posted)}

@@ -3,6 +3,7 @@
 import pytest
 
 from inventory.models import LowStockAlert, Movement, StockLevel
+from inventory.services import MAX_LINES
 
 pytestmark = pytest.mark.django_db
 INVENTORY = "/api/v1/inventory/"
@@ -23,7 +24,12 @@ def faults(answer) -> list[tuple[str, str]]:
 
 def test_a_level_is_shown_under_its_new_and_its_older_name(api_client, stocked):
     row = api_client().get(GHEE).json()
-    assert (row["store"], row["sku"], row["on_hand"], row["current_quantity"]) == ("LHE-0001", "GHE-0001", "24.000", "24.000")
+    assert (row["store"], row["sku"], row["on_hand"], row["current_quantity"]) == (
+        "LHE-0001",
+        "GHE-0001",
+        "24.000",
+        "24.000",
+    )
     assert (row["average_cost"], row["state"], row["seq"], row["unit"]) == ("510.0000", "ok", 1, "pc")
     till = api_client(scopes=["inventory:read"])
     assert "average_cost" not in till.get(GHEE).json()
@@ -70,7 +76,11 @@ def test_a_list_of_levels_costs_two_queries(api_client, stocked, django_assert_n
 def test_reorder_settings_change_and_stock_does_not(api_client, stocked, ghee):
     till = api_client()
     answer = till.patch(GHEE, {"reorder_point": "30", "target_level": "60"})
-    assert (answer.status_code, answer.json()["reorder_point"], answer.json()["state"]) == (200, "30.000", "low")
+    assert (answer.status_code, answer.json()["reorder_point"], answer.json()["state"]) == (
+        200,
+        "30.000",
+        "low",
+    )
     assert LowStockAlert.objects.open().filter(product=ghee).count() == 1
     assert till.patch(GHEE, {"target_level": None}).json()["target_level"] is None
     assert till.patch(GHEE, {"reorder_point": "5"}).json()["state"] == "ok"
@@ -114,11 +124,20 @@ def test_one_line_is_a_document_of_one_line(api_client, stocked, ghee):
     assert answer.status_code == 201
     made = answer.json()
     assert answer.headers["Location"].endswith(f"/api/v1/movements/{made['id']}/")
-    assert (made["number"][0], made["reference"], made["kind"], made["movement_type"]) == ("S", "one", "sale", "sale")
+    assert (made["number"][0], made["reference"], made["kind"], made["movement_type"]) == (
+        "S",
+        "one",
+        "sale",
+        "sale",
+    )
     assert (made["quantity"], made["balance_after"], made["line_total"]) == ("-2.000", "22.000", "1120.00")
     assert till.get(f"{MOVEMENTS}{made['id']}/").json() == made
     again = till.post(MOVEMENTS, line(reference="one", notes="x"))
-    assert (again.status_code, again.content, again.headers["Idempotent-Replayed"]) == (200, answer.content, "true")
+    assert (again.status_code, again.content, again.headers["Idempotent-Replayed"]) == (
+        200,
+        answer.content,
+        "true",
+    )
     assert till.post(MOVEMENTS, line(reference="one")).json()["code"] == "idempotency_key_reused"
     assert stocked(ghee).on_hand == 22
 
@@ -133,9 +152,19 @@ def test_without_a_reference_each_call_is_an_act_of_its_own(api_client, stocked,
 
 
 def test_the_first_system_s_words_still_work(api_client, stocked, ghee):
-    body = {"store": "LHE-0001", "movement_type": "stock_in", "code": "GHE-0001", "quantity": "6", "unit_cost": "500"}
+    body = {
+        "store": "LHE-0001",
+        "movement_type": "stock_in",
+        "code": "GHE-0001",
+        "quantity": "6",
+        "unit_cost": "500",
+    }
     made = api_client().post(MOVEMENTS, body).json()
-    assert (made["kind"], made["movement_type"], made["average_cost_after"]) == ("receipt", "stock_in", "508.0000")
+    assert (made["kind"], made["movement_type"], made["average_cost_after"]) == (
+        "receipt",
+        "stock_in",
+        "508.0000",
+    )
     both = api_client().post(MOVEMENTS, body | {"kind": "receipt"})
     assert faults(both) == [("/movement_type", "unknown_field")]
 
@@ -184,7 +213,9 @@ def test_a_quantity_that_is_left_out_is_asked_for(api_client, stocked):
 )
 def test_filters_of_the_ledger(api_client, stocked, post, ghee, query, quantities):
     post("sale", (ghee, 2), reference="s-1")
-    assert [row["quantity"] for row in api_client().get(f"{MOVEMENTS}?{query}").json()["results"]] == quantities
+    assert [
+        row["quantity"] for row in api_client().get(f"{MOVEMENTS}?{query}").json()["results"]
+    ] == quantities
 
 
 def test_the_ledger_costs_two_queries_a_page(api_client, stocked, post, ghee, django_assert_num_queries):
@@ -204,6 +235,10 @@ def test_the_ledger_pages_by_cursor_while_it_grows(api_client, stocked, post, gh
     second = till.get(first["next"]).json()
     assert [first["results"][0]["quantity"], second["results"][0]["quantity"]] == ["24.000", "100.000"]
     assert second["next"] is None
+
+
+def test_the_limits_that_a_key_is_told_are_the_ledger_s(api_client, store):
+    assert api_client().get("/api/v1/me/").json()["limits"]["lines"] == MAX_LINES
 
 
 def test_levels_follow_from_movements_alone(api_client, stocked, ghee):

@@ -10,6 +10,7 @@ from inventory.services import (
     AlreadyReversed,
     InsufficientStock,
     InvalidDocument,
+    Line,
     ReferenceReused,
     reverse_document,
 )
@@ -146,3 +147,21 @@ def test_a_sale_of_another_store_cannot_be_returned_here(stocked, post, other_st
 def test_nothing_was_deleted(stocked, post, void, ghee):
     void(post(Kind.SALE, (ghee, 3)).document)
     assert (Document.objects.count(), Movement.objects.filter(product=ghee).count()) == (3, 3)
+
+
+def test_parts_of_a_return_add_up_to_what_was_paid(stocked, post, void, atta):
+    sale = post(Kind.SALE, Line(product=atta, quantity=Decimal(3), line_total=Decimal(100))).document
+    totals = [post(Kind.SALE_RETURN, (atta, 1), returns=sale).document for _part in range(2)]
+    void(totals[1])
+    totals += [post(Kind.SALE_RETURN, (atta, 1), returns=sale).document for _part in range(2)]
+    assert [document.total for document in totals] == [Decimal("33.33"), Decimal("33.33"), Decimal("33.33"), Decimal("33.34")]
+
+
+def test_a_return_can_name_the_sold_line(stocked, post, ghee):
+    sale = post(Kind.SALE, Line(product=ghee, quantity=Decimal(1), unit_price=Decimal(560)),
+                Line(product=ghee, quantity=Decimal(1), unit_price=Decimal(500)))  # fmt: skip
+    cheap = Line(product=ghee, quantity=Decimal(1), returns=sale.movements[1])
+    [line] = post(Kind.SALE_RETURN, cheap, returns=sale.document).movements
+    assert (line.returns_id, line.unit_price) == (sale.movements[1].pk, 500)
+    with pytest.raises(InvalidDocument, match="Name the sale"):
+        post(Kind.SALE_RETURN, Line(product=ghee, quantity=Decimal(1), returns=sale.movements[0]))

@@ -6,7 +6,6 @@ import math
 import time
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.http import Http404, JsonResponse
 from django.utils.translation import gettext as _
@@ -41,10 +40,14 @@ def problem_of(error: Exception, view) -> Problem | None:
             return error
         case Http404() | exceptions.NotFound():
             return Problem("not_found", _("There is no such thing here."))
-        case PermissionDenied() | exceptions.PermissionDenied():
-            return Problem("insufficient_scope")
+        case exceptions.PermissionDenied():
+            return Problem("insufficient_scope", error.detail)
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return Problem("unauthenticated")
+            problem = Problem("unauthenticated", error.detail)
+            problem.auth_header = error.auth_header
+            return problem
+        case exceptions.Throttled():
+            return Problem("rate_limited", error.detail, wait=error.wait)
         case exceptions.MethodNotAllowed():
             if getattr(view, "append_only", False):
                 words = _("The ledger is only added to: post a reversal instead.")
@@ -72,7 +75,8 @@ def body_of(problem: Problem, request) -> dict:
         "detail": problem.sentence,
         "request_id": getattr(request, "id", ""),
         "errors": [
-            {"pointer": found.pointer, "code": str(found.code), "detail": str(found.detail)} for found in problem.faults[:MOST_FAULTS]
+            {"pointer": found.pointer, "code": str(found.code), "detail": str(found.detail)}
+            for found in problem.faults[:MOST_FAULTS]
         ],
     }
 
@@ -95,7 +99,9 @@ def exception_handler(error: Exception, context) -> Response | None:
         log.warning("Answered %s: %s", problem.code, error)
     set_rollback()
     request = context["request"]._request
-    return Response(body_of(problem, request), problem.status_code, headers=headers_of(problem), content_type=PROBLEM)
+    return Response(
+        body_of(problem, request), problem.status_code, headers=headers_of(problem), content_type=PROBLEM
+    )
 
 
 class ApiEdge:
@@ -121,10 +127,14 @@ class ApiEdge:
 
     def reshaped(self, request, response):
         """An error that did not come from a view of the API, in the API's shape."""
-        code = BY_STATUS.get(response.status_code, "server_error" if response.status_code >= 500 else "bad_request")
+        code = BY_STATUS.get(
+            response.status_code, "server_error" if response.status_code >= 500 else "bad_request"
+        )
         problem = Problem(code, wait=2 if code == "unavailable" else None)
         body = body_of(problem, request) | {"status": response.status_code}
-        made = JsonResponse(body, status=response.status_code, content_type=PROBLEM, headers=headers_of(problem))
+        made = JsonResponse(
+            body, status=response.status_code, content_type=PROBLEM, headers=headers_of(problem)
+        )
         made["Content-Length"] = str(len(made.content))
         for name in ("Allow", "Content-Language", "Vary"):
             if name in response:
@@ -149,7 +159,9 @@ def discard_body(request) -> None:
     """
     length = request.META.get("CONTENT_LENGTH") or "0"
     chunked = "HTTP_TRANSFER_ENCODING" in request.META
-    if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= MOST_DISCARDED) or (length == "0" and not chunked):
+    if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= MOST_DISCARDED) or (
+        length == "0" and not chunked
+    ):
         return
     stream = request.META["wsgi.input"] if chunked else request._stream
     left, end = MOST_DISCARDED, time.monotonic() + LONGEST_DISCARDING
@@ -167,7 +179,9 @@ def limit_headers(request, response) -> None:
         return
     window = SECONDS[usage["rate"].partition("/")[2][-1:]] * int(usage["rate"].partition("/")[2][:-1] or 1)
     response["RateLimit-Policy"] = f'"key";q={usage["limit"]};w={window}'
-    response["RateLimit"] = f'"key";r={max(usage["limit"] - usage["count"], 0)};t={max(usage["time_left"], 0)}'
+    response["RateLimit"] = (
+        f'"key";r={max(usage["limit"] - usage["count"], 0)};t={max(usage["time_left"], 0)}'
+    )
 
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

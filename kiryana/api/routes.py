@@ -53,8 +53,14 @@ urlpatterns = [
     path("documents/", DocumentViews.as_view(LIST | ADD), name="documents"),
     path("documents/batch/", DocumentViews.as_view({"post": "batch"}), name="document_batch"),
     re_path(rf"^documents/{ID}/\Z", DocumentViews.as_view(ONE), name="document"),
-    re_path(rf"^documents/{ID}/reverse/\Z", DocumentViews.as_view({"post": "reverse"}), name="document_reverse"),
-    path("reports/inventory-summary/", ReportViews.as_view({"get": "inventory_summary"}), name="report_inventory_summary"),
+    re_path(
+        rf"^documents/{ID}/reverse/\Z", DocumentViews.as_view({"post": "reverse"}), name="document_reverse"
+    ),
+    path(
+        "reports/inventory-summary/",
+        ReportViews.as_view({"get": "inventory_summary"}),
+        name="report_inventory_summary",
+    ),
     path("reports/daily-sales/", ReportViews.as_view({"get": "daily_sales"}), name="report_daily_sales"),
     path("reports/low-stock/", ReportViews.as_view({"get": "low_stock"}), name="report_low_stock"),
     path("reports/top-products/", ReportViews.as_view({"get": "top_products"}), name="report_top_products"),

@@ -14,7 +14,14 @@ from rest_framework.views import APIView
 from stores.api.base import OneForm
 from stores.api.problems import CODES
 
-ANY = ("bad_request", "validation_error", "unknown_parameter", "repeated_parameter", "null_character", "key_in_url")
+ANY = (
+    "bad_request",
+    "validation_error",
+    "unknown_parameter",
+    "repeated_parameter",
+    "null_character",
+    "key_in_url",
+)
 WITH_BODY = ("parse_error", "unknown_field", "duplicate_key", "body_too_large", "unsupported_media_type")
 ALWAYS = ("unauthenticated", "rate_limited", "server_error", "unavailable", "busy")
 EXAMPLE_DETAIL = {
@@ -29,8 +36,16 @@ EXAMPLE_FAULTS = {
     "unknown_parameter": ("/stor", "unknown_parameter", "There is no such parameter here."),
     "repeated_parameter": ("/sku", "repeated_parameter", "Give this parameter once."),
     "null_character": ("/notes", "null_character", "No text holds a null character."),
-    "invalid_cursor": ("/cursor", "invalid_cursor", "Take the cursor from next or previous of this very list."),
-    "insufficient_stock": ("/lines/0/quantity", "insufficient_stock", "GHE-0001: 24.000 on hand, 25.000 asked for."),
+    "invalid_cursor": (
+        "/cursor",
+        "invalid_cursor",
+        "Take the cursor from next or previous of this very list.",
+    ),
+    "insufficient_stock": (
+        "/lines/0/quantity",
+        "insufficient_stock",
+        "GHE-0001: 24.000 on hand, 25.000 asked for.",
+    ),
     "parse_error": ("", "parse_error", "Not JSON: Expecting value (line 1, column 1)."),
 }
 PROBLEM = {
@@ -62,11 +77,26 @@ PROBLEM = {
     },
 }
 LIMIT_HEADERS = {
-    "RateLimit-Policy": {"schema": {"type": "string"}, "description": "The key's rate.", "example": '"key";q=600;w=60'},
-    "RateLimit": {"schema": {"type": "string"}, "description": "What is left of it, and for how long.", "example": '"key";r=599;t=42'},
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": "The key's rate.",
+        "example": '"key";q=600;w=60',
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": "What is left of it, and for how long.",
+        "example": '"key";r=599;t=42',
+    },
 }
-REPLAYED = {"Idempotent-Replayed": {"schema": {"type": "string", "const": "true"}, "description": "This had been done before."}}
-RETRY = {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "description": "Seconds to wait."}}
+REPLAYED = {
+    "Idempotent-Replayed": {
+        "schema": {"type": "string", "const": "true"},
+        "description": "This had been done before.",
+    }
+}
+RETRY = {
+    "Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "description": "Seconds to wait."}
+}
 
 
 class KeyScheme(OpenApiAuthenticationExtension):
@@ -91,7 +121,11 @@ class ExactNumber(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema, direction):
         places, field = self.target.decimal_places, self.target
-        text = {"type": "string", "pattern": rf"^-?\d{{1,{field.whole}}}(\.\d{{1,{places}}})?$", "examples": ["1.250" if places == 3 else "165.00"]}
+        text = {
+            "type": "string",
+            "pattern": rf"^-?\d{{1,{field.whole}}}(\.\d{{1,{places}}})?$",
+            "examples": ["1.250" if places == 3 else "165.00"],
+        }
         number = {"type": "number"}
         if field.low is not None:
             text["pattern"] = text["pattern"].replace("-?", "")
@@ -102,7 +136,9 @@ class ExactNumber(OpenApiSerializerFieldExtension):
 class TextOrCode(OpenApiSerializerFieldExtension):
     def map_serializer_field(self, auto_schema, direction):
         field = self.target
-        return {"type": "string", "maxLength": field.max_length} | ({} if getattr(field, "allow_blank", False) else {"minLength": 1})
+        return {"type": "string", "maxLength": field.max_length} | (
+            {} if getattr(field, "allow_blank", False) else {"minLength": 1}
+        )
 
 
 class TextField(TextOrCode):
@@ -158,10 +194,20 @@ class Schema(AutoSchema):
             status, title = CODES[code]
             body = bodies.setdefault(
                 str(status),
-                {"description": "", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}},
+                {
+                    "description": "",
+                    "content": {
+                        "application/problem+json": {
+                            "schema": {"$ref": "#/components/schemas/Problem"},
+                            "examples": {},
+                        }
+                    },
+                },
             )
             body["description"] += f"{'; ' if body['description'] else ''}{title}"
-            body["content"]["application/problem+json"]["examples"][code] = {"$ref": f"#/components/examples/{code}"}
+            body["content"]["application/problem+json"]["examples"][code] = {
+                "$ref": f"#/components/examples/{code}"
+            }
         for status, body in bodies.items():
             body["headers"] = body.get("headers", {}) | ({} if status == "401" else LIMIT_HEADERS)
             if status in ("429", "503"):
@@ -175,7 +221,9 @@ def complete(result, generator, request, public):
     """Hook: the parts that all operations share, and answers whose fields are always there."""
     components = result["components"]
     components["schemas"]["Problem"] = PROBLEM
-    components["examples"] = {code: {"summary": str(title), "value": example_of(code)} for code, (_status, title) in CODES.items()}
+    components["examples"] = {
+        code: {"summary": str(title), "value": example_of(code)} for code, (_status, title) in CODES.items()
+    }
     for name, schema in components["schemas"].items():
         if name == "Problem":
             continue
@@ -185,7 +233,9 @@ def complete(result, generator, request, public):
         if name.endswith("Request"):
             schema["additionalProperties"] = False
         else:
-            schema["required"] = [field for field in schema["properties"] if field not in OPTIONAL.get(name, COSTS)]
+            schema["required"] = [
+                field for field in schema["properties"] if field not in OPTIONAL.get(name, COSTS)
+            ]
     return result
 
 

@@ -26,7 +26,18 @@ def problem(answer, status: int, code: str) -> dict:
     return body
 
 
-@pytest.mark.parametrize("path", ["/api/", "/api/v2/", "/api/v1/", "/api/v1/nothing/", "/api/v1/products", "/api/v1/me/more/", "/api/v1/x.php"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/",
+        "/api/v2/",
+        "/api/v1/",
+        "/api/v1/nothing/",
+        "/api/v1/products",
+        "/api/v1/me/more/",
+        "/api/v1/x.php",
+    ],
+)
 @pytest.mark.parametrize("method", ["get", "post", "delete", "options", "head"])
 def test_what_is_no_address_is_not_found(client, method, path):
     answer = getattr(client, method)(path)
@@ -86,7 +97,12 @@ def test_words_follow_the_reader_and_codes_do_not(api_client):
     assert english.json()["code"] == urdu.json()["code"] == "not_found"
     assert (english.headers["Content-Language"], urdu.headers["Content-Language"]) == ("en", "ur")
     assert partner.get("/api/v1/me/", headers={"accept-language": "x," * 3000}).status_code == 200
-    assert partner.get("/api/v1/me/", headers={"accept": "text/html,image/*;q=0.1," * 300}).headers["Content-Type"] == "application/json"
+    assert (
+        partner.get("/api/v1/me/", headers={"accept": "text/html,image/*;q=0.1," * 300}).headers[
+            "Content-Type"
+        ]
+        == "application/json"
+    )
 
 
 def test_answers_are_never_kept_by_caches(api_client):
@@ -151,7 +167,9 @@ def test_bodies_that_are_no_json_of_ours(api_client, stocked, body, code, inner)
 
 def test_32_levels_are_not_too_deep(api_client, stocked):
     answer = api_client().generic("POST", DOCUMENTS, deep(31), content_type="application/json")
-    assert answer.json()["errors"] == [{"pointer": "/notes", "code": "wrong_type", "detail": "Send a string."}]
+    assert answer.json()["errors"] == [
+        {"pointer": "/notes", "code": "wrong_type", "detail": "Send a string."}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +197,9 @@ def test_only_json_in_utf_8_is_read(api_client, stocked, kind, status):
 
 
 def test_packed_bodies_are_refused(api_client, stocked):
-    answer = api_client().generic("POST", DOCUMENTS, SALE, content_type="application/json", headers={"content-encoding": "gzip"})
+    answer = api_client().generic(
+        "POST", DOCUMENTS, SALE, content_type="application/json", headers={"content-encoding": "gzip"}
+    )
     assert problem(answer, 415, "unsupported_media_type")["errors"][0]["code"] == "unsupported_encoding"
 
 
@@ -192,8 +212,17 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read(api_client, stocke
 
     partner = api_client()
     too_much = SALE[:-1] + ',"notes":"' + "x" * 1024 * 1024 + '"}'
-    problem(partner.generic("POST", DOCUMENTS, too_much, content_type="application/json"), 413, "body_too_large")
-    answer = partner.generic("POST", DOCUMENTS, "{}", content_type="application/json", CONTENT_LENGTH=str(2**40), **{"wsgi.input": Unread()})
+    problem(
+        partner.generic("POST", DOCUMENTS, too_much, content_type="application/json"), 413, "body_too_large"
+    )
+    answer = partner.generic(
+        "POST",
+        DOCUMENTS,
+        "{}",
+        content_type="application/json",
+        CONTENT_LENGTH=str(2**40),
+        **{"wsgi.input": Unread()},
+    )
     problem(answer, 413, "body_too_large")
     just = SALE[:-1] + " " * (1024 * 1024 - len(SALE)) + "}"
     assert len(just) == 1024 * 1024

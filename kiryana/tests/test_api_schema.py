@@ -76,7 +76,10 @@ def test_every_answer_has_an_example_that_fits(schema):
                     continue
                 assert content.get("examples"), (method, path, status)
                 for example in content["examples"].values():
-                    value = example.get("value") or schema["components"]["examples"][example["$ref"].rsplit("/", 1)[1]]["value"]
+                    value = (
+                        example.get("value")
+                        or schema["components"]["examples"][example["$ref"].rsplit("/", 1)[1]]["value"]
+                    )
                     validate(schema, content["schema"], value)
                     seen += 1
     assert seen > 200
@@ -105,7 +108,9 @@ def app():
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_no_call_gives_a_server_error_or_an_answer_that_is_not_described(app, api_client, stocked, post, ghee, atta, mode):
+def test_no_call_gives_a_server_error_or_an_answer_that_is_not_described(
+    app, api_client, stocked, post, ghee, atta, mode
+):
     """Calls that fit the schema and calls that do not, to every operation, through the whole WSGI stack."""
     post("sale", (ghee, 1), reference="seed-sale")
     client = api_client(rate=1_000_000)
@@ -135,4 +140,6 @@ def test_no_call_gives_a_server_error_or_an_answer_that_is_not_described(app, ap
 
 
 def test_scopes_of_the_catalogue_are_those_of_the_keys(schema):
-    assert schema["components"]["schemas"]["Me"]["properties"]["scopes"]["items"]["enum"] == ApiKey.Scope.values
+    assert (
+        schema["components"]["schemas"]["Me"]["properties"]["scopes"]["items"]["enum"] == ApiKey.Scope.values
+    )

@@ -26,7 +26,15 @@ def test_daily_sales_are_those_of_the_pages(api_client, traded):
     answer = api_client().get(REPORTS + "daily-sales/").json()
     day = traded.today()
     assert answer == {
-        "results": [{"business_date": day.isoformat(), "documents": 2, "lines": 3, "units": "22.250", "revenue": "11922.50"}],
+        "results": [
+            {
+                "business_date": day.isoformat(),
+                "documents": 2,
+                "lines": 3,
+                "units": "22.250",
+                "revenue": "11922.50",
+            }
+        ],
         "totals": {"documents": 2, "lines": 3, "units": "22.250", "revenue": "11922.50"},
     }
     told = queries.daily_sales(Store.objects.all(), day, day)
@@ -59,7 +67,7 @@ def test_days_are_bounded_and_both_ends_count(api_client, traded):
         ("category=Nothing", "/category", "invalid_choice"),
         ("category=", "/category", "blank"),
         ("stor=x", "/stor", "unknown_parameter"),
-        ("limit=0" , "/limit", None),
+        ("limit=0", "/limit", None),
     ],
 )
 def test_questions_that_make_no_sense_are_refused(api_client, traded, name, query, pointer, code):
@@ -87,9 +95,10 @@ def test_top_products_by_revenue_or_units(api_client, traded):
 def test_low_stock_and_the_summary(api_client, traded):
     till = api_client()
     low = till.get(REPORTS + "low-stock/").json()
-    assert [(row["store"], row["sku"], row["on_hand"], row["reorder_point"], row["state"]) for row in low["results"]] == [
-        ("LHE-0001", "GHE-0001", "3.000", "10.000", "low")
-    ]
+    assert [
+        (row["store"], row["sku"], row["on_hand"], row["reorder_point"], row["state"])
+        for row in low["results"]
+    ] == [("LHE-0001", "GHE-0001", "3.000", "10.000", "low")]
     assert low["totals"] == {"items": 1, "negative": 0, "out": 0, "low": 1}
     summary = till.get(REPORTS + "inventory-summary/").json()
     assert summary["results"] == [
@@ -107,7 +116,10 @@ def test_a_category_and_a_store_narrow_every_report(api_client, traded, category
         whole = office.get(f"{REPORTS}{name}/").json()
         assert office.get(f"{REPORTS}{name}/?category=flour %26 grains").json()["totals"] == whole["totals"]
         assert office.get(f"{REPORTS}{name}/?category={category.pk}").json()["totals"] == whole["totals"]
-    assert [row["store"] for row in office.get(REPORTS + "inventory-summary/").json()["results"]] == ["KHI-0001", "LHE-0001"]
+    assert [row["store"] for row in office.get(REPORTS + "inventory-summary/").json()["results"]] == [
+        "KHI-0001",
+        "LHE-0001",
+    ]
     assert office.get(REPORTS + "daily-sales/?store=KHI-0001").json()["results"] == []
 
 
@@ -127,7 +139,10 @@ def test_other_formats_are_not_found_and_errors_stay_json(api_client, traded):
     till = api_client()
     assert till.get(REPORTS + "daily-sales/?format=xml").json()["code"] == "not_found"
     wrong = till.get(REPORTS + "daily-sales/?format=csv&from=x")
-    assert (wrong.headers["Content-Type"], wrong.json()["code"]) == ("application/problem+json", "validation_error")
+    assert (wrong.headers["Content-Type"], wrong.json()["code"]) == (
+        "application/problem+json",
+        "validation_error",
+    )
     refused = api_client(scopes=["catalog:read"]).get(REPORTS + "daily-sales/?format=csv")
     assert (refused.status_code, refused.json()["code"]) == (403, "insufficient_scope")
 

@@ -71,7 +71,11 @@ class KeyViews(GenericViewSet):
         if self.action != "list":
             return self.parameters.get(self.action, frozenset())
         filters = getattr(self, "filterset_class", None)
-        return LIST_PARAMETERS | frozenset(filters.base_filters if filters else ()) | self.parameters.get("list", frozenset())
+        return (
+            LIST_PARAMETERS
+            | frozenset(filters.base_filters if filters else ())
+            | self.parameters.get("list", frozenset())
+        )
 
     def check_parameters(self, request) -> None:
         """Refuses parameters that this address does not have, that come twice, or that no text holds."""
@@ -79,9 +83,13 @@ class KeyViews(GenericViewSet):
         faults = []
         for name, values in request.query_params.lists():
             if "\0" in name or any("\0" in value for value in values):
-                faults.append(Fault(pointer(name), "null_character", _("A parameter holds a null character.")))
+                faults.append(
+                    Fault(pointer(name), "null_character", _("A parameter holds a null character."))
+                )
             elif name not in known:
-                faults.append(Fault(pointer(name), "unknown_parameter", _("There is no such parameter here.")))
+                faults.append(
+                    Fault(pointer(name), "unknown_parameter", _("There is no such parameter here."))
+                )
             elif len(values) > 1:
                 faults.append(Fault(pointer(name), "repeated_parameter", _("Give this parameter once.")))
             elif not values[0]:

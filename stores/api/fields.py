@@ -36,9 +36,14 @@ class Strict(serializers.Serializer):
 
     def to_internal_value(self, data):
         if not isinstance(data, Mapping):
-            raise ValidationError({"non_field_errors": [ErrorDetail(self.error_messages["wrong_type"], "wrong_type")]})
+            raise ValidationError(
+                {"non_field_errors": [ErrorDetail(self.error_messages["wrong_type"], "wrong_type")]}
+            )
         if self.synonyms:
-            data = {self.synonyms.get(name, name) if self.synonyms.get(name) not in data else name: value for name, value in data.items()}
+            data = {
+                self.synonyms.get(name, name) if self.synonyms.get(name) not in data else name: value
+                for name, value in data.items()
+            }
         unknown = [name for name in data if name not in self.fields or self.fields[name].read_only]
         if unknown:
             message = self.error_messages["unknown_field"]

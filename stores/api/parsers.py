@@ -48,7 +48,11 @@ def check_headers(meta) -> None:
         words = _("Send the body as it is, without Content-Encoding.")
         raise Problem("unsupported_media_type", words, [Fault("", "unsupported_encoding", words)])
     length = meta.get("CONTENT_LENGTH") or "0"
-    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > settings.API_LIMITS["body_bytes"]):
+    if (
+        length.isascii()
+        and length.isdigit()
+        and (len(length) > 18 or int(length) > settings.API_LIMITS["body_bytes"])
+    ):
         raise too_large()
 
 
@@ -134,7 +138,9 @@ def check_tree(value) -> None:
                 if isinstance(name, str):
                     check_string(name, pointer)
                 if isinstance(inner, (str, dict, list)):
-                    waiting.append((inner, f"{pointer}/{name if isinstance(name, int) else escaped(name)}", depth + 1))
+                    waiting.append(
+                        (inner, f"{pointer}/{name if isinstance(name, int) else escaped(name)}", depth + 1)
+                    )
 
 
 def check_string(text: str, pointer: str) -> None:

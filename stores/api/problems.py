@@ -94,7 +94,9 @@ def faults_of(detail, pointer: str = "") -> list[Fault]:
         return [
             found
             for name, inner in detail.items()
-            for found in faults_of(inner, pointer if name == "non_field_errors" else f"{pointer}/{escaped(name)}")
+            for found in faults_of(
+                inner, pointer if name == "non_field_errors" else f"{pointer}/{escaped(name)}"
+            )
         ]
     if isinstance(detail, list):
         found = []
@@ -128,9 +130,17 @@ def problem_of_database(error: DatabaseError) -> Problem | None:
     """The answer to a database that is away, busy or full: come again. None for an error that is a fault of ours."""
     state = getattr(error.__cause__, "sqlstate", None)
     if state in BUSY:
-        return Problem("busy", _("Others are at work on the same goods. Send it again: nothing was recorded."), wait=RETRY)
+        return Problem(
+            "busy",
+            _("Others are at work on the same goods. Send it again: nothing was recorded."),
+            wait=RETRY,
+        )
     if state == DISK_FULL:
         return Problem("storage_full", _("Nothing can be stored just now. Nothing was recorded."), wait=60)
     if isinstance(error, (OperationalError, InterfaceError)):
-        return Problem("unavailable", _("The database cannot be reached just now. Send it again in a moment."), wait=RETRY)
+        return Problem(
+            "unavailable",
+            _("The database cannot be reached just now. Send it again in a moment."),
+            wait=RETRY,
+        )
     return None

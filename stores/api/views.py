@@ -70,7 +70,9 @@ class MeSerializer(serializers.Serializer):
 class StoreSerializer(serializers.ModelSerializer):
     """One shop."""
 
-    business_date = serializers.DateField(source="today", read_only=True, help_text="The day there is now, in the store's own time zone.")
+    business_date = serializers.DateField(
+        source="today", read_only=True, help_text="The day there is now, in the store's own time zone."
+    )
 
     class Meta:
         model = Store
@@ -85,7 +87,9 @@ class MeView(KeyViews):
     scopes = {"retrieve": None}
     serializer_class = MeSerializer
 
-    @extend_schema(tags=["key"], summary="My key", examples=[OpenApiExample("A till's key", ME, response_only=True)])
+    @extend_schema(
+        tags=["key"], summary="My key", examples=[OpenApiExample("A till's key", ME, response_only=True)]
+    )
     def retrieve(self, request):
         """The key's name, scopes, stores and limits."""
         return Response(self.get_serializer(request.auth).data)

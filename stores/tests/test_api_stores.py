@@ -14,7 +14,13 @@ def test_a_key_may_know_itself(api_client, store):
     assert me["id"] == partner.key.public_id
     assert me["scopes"] == ["catalog:read", "stores:read"]
     assert (me["all_stores"], me["stores"]) == (False, ["LHE-0001"])
-    assert me["limits"] == {"rate": "120/m", "body_bytes": 1048576, "lines": 500, "documents": 200, "page": 500}
+    assert me["limits"] == {
+        "rate": "120/m",
+        "body_bytes": 1048576,
+        "lines": 500,
+        "documents": 200,
+        "page": 500,
+    }
     assert partner.secret not in str(me)
     assert "digest" not in me
 
@@ -24,7 +30,10 @@ def test_only_the_stores_of_the_key_are_there(api_client, store, other_store):
     assert [row["code"] for row in partner.get("/api/v1/stores/").json()["results"]] == ["LHE-0001"]
     assert partner.get("/api/v1/stores/LHE-0001/").json()["name_ur"] == "مدینہ کریانہ"
     everywhere = api_client(stores=(), all_stores=True)
-    assert [row["code"] for row in everywhere.get("/api/v1/stores/").json()["results"]] == ["KHI-0001", "LHE-0001"]
+    assert [row["code"] for row in everywhere.get("/api/v1/stores/").json()["results"]] == [
+        "KHI-0001",
+        "LHE-0001",
+    ]
 
 
 def test_another_store_is_answered_exactly_like_an_absent_one(api_client, store, other_store):

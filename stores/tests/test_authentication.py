@@ -27,7 +27,9 @@ def test_a_key_opens_by_either_header(api_client, client):
     secret = api_client().secret
     assert client.get(ME, headers={"x-api-key": secret}).status_code == 200
     assert client.get(ME, headers={"authorization": f"Bearer {secret}"}).status_code == 200
-    assert client.get(ME, headers={"authorization": f"bearer {secret}", "x-api-key": secret}).status_code == 200
+    assert (
+        client.get(ME, headers={"authorization": f"bearer {secret}", "x-api-key": secret}).status_code == 200
+    )
 
 
 def test_every_key_that_opens_nothing_gets_one_and_the_same_answer(api_client, client):
@@ -82,7 +84,9 @@ def test_a_key_in_the_address_is_refused(api_client, query):
     assert answer.json()["code"] == "key_in_url"
 
 
-def test_looking_a_key_up_is_one_query_and_a_malformed_one_is_none(api_client, client, django_assert_num_queries):
+def test_looking_a_key_up_is_one_query_and_a_malformed_one_is_none(
+    api_client, client, django_assert_num_queries
+):
     partner = api_client(scopes=["catalog:read"])
     partner.get(ME)
     with django_assert_num_queries(1):

@@ -29,6 +29,7 @@ from inventory.services import (
     Line,
     draft_document,
     insert_documents,
+    open_levels,
 )
 from stores.management import Progress, in_processes
 from stores.models import Store
@@ -393,20 +394,10 @@ def check_known(store: Store, products: dict[str, Product], parcels: Parcels, no
             raise CommandError(f"movements.csv: the reference {reference} of {store.code} was recorded before with other content.")
 
 
-def make_levels(store: Store, products: dict[str, Product], parcels: Parcels) -> None:
-    """The empty levels that the lines will fill, made at once: by themselves they would come one by one."""
-    needed = {products[sku].pk for _kind, _instant, sku, *_rest in parcels.of(store.code)}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO inventory_stocklevel (store_id, product_id) SELECT %s, unnest(%s::bigint[]) ON CONFLICT DO NOTHING",
-            [store.pk, sorted(needed)],
-        )
-
-
 def load(store: Store, products: dict[str, Product], parcels: Parcels, now: datetime) -> Iterator[int]:
     """Posts the lines of one store, many documents in one statement; yields how many lines are there each time."""
     known = known_documents(store)
-    make_levels(store, products, parcels)
+    open_levels(store, (products[sku] for _kind, _instant, sku, *_rest in parcels.of(store.code)))
     waiting, lines, there = [], 0, 0
     for draft in drafts(store, products, parcels.of(store.code), now):
         if draft.document["reference"] in known:

@@ -1,0 +1,363 @@
+"""Posting: one statement inserts documents with all their movements; the database moves the levels (sql/posting.sql)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from catalog.models import Product
+from inventory.models import Document, Movement, Reason, StockLevel
+from inventory.services.drafts import (
+    Actor,
+    Draft,
+    Line,
+    checked_reference,
+    draft_document,
+    entered_by,
+    fingerprint,
+)
+from inventory.services.refusals import (
+    AlreadyReversed,
+    InsufficientStock,
+    InvalidDocument,
+    ReferenceReused,
+    StoreNotOpen,
+)
+from stores.models import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A document with its movements in line order; `replayed` when the reference had been posted before."""
+
+    document: Document
+    movements: list[Movement]
+    replayed: bool = False
+
+    @property
+    def flagged(self) -> bool:
+        """Whether a line left its level below zero."""
+        return any(movement.oversold for movement in self.movements)
+
+
+def post_document(
+    *,
+    store: Store,
+    kind: str,
+    lines: Sequence[Line],
+    actor: Actor,
+    reference: str | None = None,
+    occurred_at: datetime | None = None,
+    reason: Reason | None = None,
+    notes: str = "",
+    returns: Document | None = None,
+    confirm_oversell: bool = False,
+) -> Posted:
+    """Records one act in one store: afterwards its movements are in the ledger and the levels have moved.
+
+    The same `reference` with the same content gives the first answer again. Refuses (nothing is recorded): wrong lines,
+    a store that is not open for this, a time outside the actor's window, stock that would fall below zero where R4
+    forbids it, a return of more than was sold, a reference that belongs to other content.
+    """
+    now = timezone.now()
+    draft = draft_document(
+        store=store, kind=kind, lines=lines, actor=actor, reference=reference, occurred_at=occurred_at, reason=reason,
+        notes=notes, returns=returns, confirm_oversell=confirm_oversell, now=now,
+    )  # fmt: skip
+    try:
+        with transaction.atomic():
+            written = insert_documents(store, [draft])
+    except IntegrityError as error:
+        raise explain(error, store, [draft], lines) from error
+    if written:
+        return as_posted(store, draft, written[draft.document["reference"]])
+    return replay(store, draft)
+
+
+def reverse_document(
+    *,
+    document: Document,
+    actor: Actor,
+    reference: str | None = None,
+    reason: Reason | None = None,
+    notes: str = "",
+    now: datetime | None = None,
+) -> Posted:
+    """Voids a whole document: each of its movements is mirrored once, at the same price and cost (R8).
+
+    `now` is for trade that is played in the past; whoever voids really, voids now.
+
+    Refuses a document that was voided before, that is itself a void, a sale that was returned in part, and goods that
+    are no longer there to be taken back.
+    """
+    store = document.store
+    if store.status in (Store.Status.SUSPENDED, Store.Status.CLOSED):
+        raise StoreNotOpen(_("This store is read only."), code="store_not_open")
+    if document.reverses_id:
+        raise AlreadyReversed(
+            _("%(number)s is a void itself: it cannot be voided.") % {"number": document.number},
+            code="already_reversed",
+        )
+    now = now or timezone.now()
+    said = {"reverses": document.pk, "reason": reason.pk if reason else None, "notes": notes}
+    draft = Draft(
+        {
+            "kind": document.kind,
+            "reference": checked_reference(reference),
+            "fingerprint": fingerprint(said),
+            "occurred_at": now,
+            "business_date": store.business_date(now),
+            "total": document.total,
+            "reason": reason,
+            "notes": notes,
+            "reverses": document.pk,
+            "returns": document.returns_id,
+            **entered_by(actor),
+        }
+    )
+    originals = list(Movement.objects.filter(store=store, document=document).order_by("line_no"))
+    draft.rows = [
+        {
+            "line_no": original.line_no,
+            "product": original.product_id,
+            "quantity": -original.quantity,
+            "entered_quantity": original.entered_quantity,
+            "entered_pack": original.entered_pack_id,
+            "unit_price": original.unit_price,
+            "line_total": original.line_total,
+            "unit_cost": None,  # the database takes it from the movement that is reversed
+            "oversell": "",
+            "reverses": original.pk,
+            "returns": None,
+        }
+        for original in originals
+    ]
+    try:
+        with transaction.atomic():
+            written = insert_documents(store, [draft])
+    except IntegrityError as error:
+        # The same void sent twice meets the first one here; anything else is a second void.
+        if constraint_of(error) == "document_reversed_once" and (
+            first := find(store, draft.document["reference"])
+        ):
+            return same_or_refused(first, draft)
+        raise explain(error, store, [draft], originals) from error
+    if written:
+        return as_posted(store, draft, written[draft.document["reference"]])
+    return replay(store, draft)
+
+
+# One statement for any number of documents of one store and any number of lines. Lines are inserted in the order of
+# (product, document, line), which is the order in which the levels are locked: two baskets can never wait for each other
+# (R2). A reference that exists already inserts nothing at all.
+POST = """
+WITH d AS (
+    INSERT INTO inventory_document
+        (store_id, kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason_id, notes,
+         reverses_id, returns_id, source, user_id, api_key_id)
+    SELECT %(store)s, kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason_id, notes,
+           reverses_id, returns_id, source, user_id, api_key_id
+    FROM unnest(%(kind)s::text[], %(reference)s::text[], %(fingerprint)s::bytea[], %(occurred_at)s::timestamptz[],
+                %(business_date)s::date[], %(total)s::numeric[], %(line_count)s::int[], %(reason)s::bigint[],
+                %(notes)s::text[], %(reverses)s::bigint[], %(returns)s::bigint[], %(source)s::text[], %(user)s::bigint[],
+                %(api_key)s::bigint[])
+      AS given (kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason_id, notes,
+                reverses_id, returns_id, source, user_id, api_key_id)
+    ORDER BY reference
+    ON CONFLICT (store_id, reference) DO NOTHING
+    RETURNING id, store_id, kind, reference, reason_id, occurred_at, recorded_at, business_date
+), m AS (
+INSERT INTO inventory_movement
+    (document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product_id, quantity,
+     entered_quantity, entered_pack_id, unit_price, line_total, unit_cost, oversell, reverses_id, returns_id)
+SELECT d.id, d.store_id, d.kind, d.reason_id, d.occurred_at, d.recorded_at, d.business_date, l.line_no, l.product_id,
+       l.quantity, l.entered_quantity, l.entered_pack_id, l.unit_price, l.line_total, l.unit_cost, l.oversell,
+       l.reverses_id, l.returns_id
+FROM d JOIN unnest(%(line_document)s::text[], %(document_no)s::int[], %(line_no)s::int[], %(line_product)s::bigint[],
+                   %(line_quantity)s::numeric[], %(line_entered_quantity)s::numeric[], %(line_entered_pack)s::bigint[],
+                   %(line_unit_price)s::numeric[], %(line_line_total)s::numeric[], %(line_unit_cost)s::numeric[],
+                   %(line_oversell)s::text[], %(line_reverses)s::bigint[], %(line_returns)s::bigint[])
+  AS l (reference, document_no, line_no, product_id, quantity, entered_quantity, entered_pack_id, unit_price,
+        line_total, unit_cost, oversell, reverses_id, returns_id)
+  ON l.reference = d.reference
+ORDER BY l.product_id, l.document_no, l.line_no
+RETURNING *
+)
+SELECT d.reference, d.id, m.recorded_at, m.id, m.line_no, m.product_id, m.quantity, m.entered_quantity, m.entered_pack_id,
+       m.unit_price, m.line_total, m.unit_cost, m.cost_estimated, m.oversell, m.balance_after, m.average_cost_after, m.seq,
+       m.reverses_id, m.returns_id, m.late
+FROM m JOIN d ON d.id = m.document_id
+ORDER BY d.id, m.line_no
+"""
+RETURNED = (
+    "id", "line_no", "product_id", "quantity", "entered_quantity", "entered_pack_id", "unit_price", "line_total", "unit_cost",
+    "cost_estimated", "oversell", "balance_after", "average_cost_after", "seq", "reverses_id", "returns_id", "late",
+)  # fmt: skip
+ROW = (
+    "product",
+    "quantity",
+    "entered_quantity",
+    "entered_pack",
+    "unit_price",
+    "line_total",
+    "unit_cost",
+    "oversell",
+    "reverses",
+    "returns",
+)
+COLUMNS = (
+    "kind",
+    "reference",
+    "fingerprint",
+    "occurred_at",
+    "business_date",
+    "total",
+    "notes",
+    "reverses",
+    "returns",
+    "source",
+    "user",
+    "api_key",
+)
+
+
+def insert_documents(store: Store, drafts: Sequence[Draft]) -> dict[str, list]:
+    """Inserts the documents with all their lines in one statement; returns what was written (see POST) by reference.
+
+    Those whose reference exists already are left out. References must differ. Call it inside a transaction.
+    """
+    documents = [draft.document for draft in drafts]
+    rows = [
+        (draft.document["reference"], number, row)
+        for number, draft in enumerate(drafts)
+        for row in draft.rows
+    ]
+    given = {column: [document[column] for document in documents] for column in COLUMNS}
+    given |= {f"line_{column}": [row[column] for _reference, _number, row in rows] for column in ROW}
+    given |= {
+        "store": store.pk,
+        "reason": [document["reason"].pk if document["reason"] else None for document in documents],
+        "line_count": [len(draft.rows) for draft in drafts],
+        "line_document": [reference for reference, _number, _row in rows],
+        "document_no": [number for _reference, number, _row in rows],
+        "line_no": [row["line_no"] for _reference, _number, row in rows],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(POST, given)
+        answers = {}
+        for reference, *values in cursor.fetchall():
+            answers.setdefault(reference, []).append(values)
+    return answers
+
+
+def as_posted(store: Store, draft: Draft, answer: list) -> Posted:
+    """The document and movements that the database has just written, without asking it again."""
+    given = draft.document
+    [document_id, recorded_at], common = (
+        answer[0][:2],
+        {"store": store, "kind": given["kind"], "reason": given["reason"]},
+    )
+    common |= {
+        "occurred_at": given["occurred_at"],
+        "recorded_at": recorded_at,
+        "business_date": given["business_date"],
+    }
+    document = Document(
+        pk=document_id, line_count=len(answer), reference=given["reference"], fingerprint=given["fingerprint"],
+        total=given["total"], notes=given["notes"], source=given["source"], reverses_id=given["reverses"],
+        returns_id=given["returns"], user_id=given["user"], api_key_id=given["api_key"], **common,
+    )  # fmt: skip
+    movements = [
+        Movement(document=document, **common, **dict(zip(RETURNED, line[2:], strict=True))) for line in answer
+    ]
+    for row in (document, *movements):
+        row._state.adding = False
+    return Posted(document, movements)
+
+
+def open_levels(store: Store, products: Iterable[Product]) -> None:
+    """Sees to it that `store` has a level, empty so far, of each of `products`; existing ones are left alone.
+
+    Posting makes missing levels by itself, one by one; an import that is about to fill thousands makes them at once.
+    """
+    keys = sorted({product.pk for product in products})
+    StockLevel.objects.bulk_create(
+        [StockLevel(store=store, product_id=key) for key in keys], ignore_conflicts=True, batch_size=5000
+    )
+
+
+def find(store: Store, reference: str) -> Document | None:
+    """The document of this store with this reference."""
+    return Document.objects.filter(store=store, reference=reference).first()
+
+
+def replay(store: Store, draft: Draft) -> Posted:
+    """The first answer again for a reference that was posted before; refuses other content (R3)."""
+    return same_or_refused(find(store, draft.document["reference"]), draft)
+
+
+def same_or_refused(document: Document, draft: Draft) -> Posted:
+    if bytes(document.fingerprint) != draft.document["fingerprint"]:
+        raise ReferenceReused(
+            _("The reference %(reference)s was used before with other content.")
+            % {"reference": document.reference},
+            code="idempotency_key_reused",
+        )
+    movements = list(
+        Movement.objects.filter(store_id=document.store_id, document=document).order_by("line_no")
+    )
+    return Posted(document, movements, replayed=True)
+
+
+def constraint_of(error: IntegrityError) -> str | None:
+    """The name of the rule that the database refused by."""
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+
+
+def explain(error: IntegrityError, store: Store, drafts: Sequence[Draft], lines: Iterable) -> Exception:
+    """The refusal, in words, behind an error of the database; the error itself where it is none of ours."""
+    name = constraint_of(error)
+    if name == "movement_within_stock":
+        return short_of_stock(store, drafts[0], lines)
+    if name in ("document_reversed_once", "movement_reversed_once"):
+        return AlreadyReversed(_("This document was voided before."), code="already_reversed")
+    if name == "movement_returned_already":
+        return AlreadyReversed(
+            _("Part of this sale was returned: void the return first."), code="already_reversed"
+        )
+    if name == "movement_returned_at_most_sold":
+        return InvalidDocument(
+            _("More would come back than was sold and not yet returned."),
+            code="returned_more_than_sold",
+            field="lines",
+        )
+    return error
+
+
+def short_of_stock(store: Store, draft: Draft, lines: Iterable) -> InsufficientStock:
+    """Names every line that lacks stock, by what is on hand now: read after the refusal, so for the message only."""
+    wanted = [row["quantity"] for row in draft.rows]
+    products = [line.product for line in lines]
+    levels = StockLevel.objects.filter(store=store, product__in=products)
+    left = dict(levels.values_list("product", "on_hand"))
+    short = []
+    for index, (product, quantity) in enumerate(zip(products, wanted, strict=True)):
+        before = left.get(product.pk, Decimal(0))
+        left[product.pk] = before + quantity
+        if quantity < 0 and left[product.pk] < 0:
+            short.append((index, product, before, -quantity))
+    words = [
+        _("%(product)s: %(on_hand)s on hand, %(wanted)s asked for")
+        % {"product": product.label, "on_hand": plain_quantity(on_hand), "wanted": plain_quantity(wanted)}
+        for _index, product, on_hand, wanted in short
+    ]
+    return InsufficientStock(_("Not enough stock.") + (" " + "; ".join(words) + "." if words else ""), short)
+
+
+def plain_quantity(quantity: Decimal) -> str:
+    """A quantity without trailing zeros."""
+    return f"{quantity.normalize():f}"
