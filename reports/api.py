@@ -209,8 +209,8 @@ LOW = {
         {
             "store": "LHE-0001",
             "sku": "SGR-0003",
-            "name": "White Sugar (loose)",
-            "name_ur": "چینی (کھلی)",
+            "name": "Shakkar (loose)",
+            "name_ur": "شکر (کھلی)",
             "unit": "kg",
             "on_hand": "18.750",
             "reorder_point": "20.000",

@@ -6,7 +6,7 @@ SALE = {
     "reference": "0197a4c2-6f1e-7c3b-9d55-2f0b8e6a1c44",
     "occurred_at": "2026-11-22T09:41:07+05:00",
     "lines": [
-        {"barcode": "2100050000004", "quantity": "1.250", "unit_price": "165.00"},
+        {"barcode": "2100050000000", "quantity": "1.250", "unit_price": "165.00"},
         {"sku": "TEA-0001", "quantity": "2", "unit_price": "420.00"},
     ],
 }
@@ -105,7 +105,7 @@ LEVEL = {
     "id": 77,
     "store": "LHE-0001",
     "sku": "SGR-0003",
-    "name": "White Sugar (loose)",
+    "name": "Shakkar (loose)",
     "unit": "kg",
     "on_hand": "18.750",
     "current_quantity": "18.750",

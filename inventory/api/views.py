@@ -290,7 +290,10 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
                 notes=given.get("notes", ""),
             )
         except Refused as refusal:
-            raise problem_of(refusal) from refusal
+            problem = problem_of(refusal)
+            # The lines that are meant are those of the document, not of this body.
+            problem.faults = [Fault("", found.code, found.detail) for found in problem.faults]
+            raise problem from refusal
         posted.document.store, posted.document.reason = document.store, reason
         products = Product.objects.defer("search_text").in_bulk(
             {movement.product_id for movement in posted.movements}

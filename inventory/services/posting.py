@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -71,7 +71,7 @@ def post_document(
     try:
         with transaction.atomic():
             written = insert_documents(store, [draft])
-    except IntegrityError as error:
+    except (IntegrityError, DataError) as error:
         raise explain(error, store, [draft], lines) from error
     if written:
         return as_posted(store, draft, written[draft.document["reference"]])
@@ -139,7 +139,7 @@ def reverse_document(
     try:
         with transaction.atomic():
             written = insert_documents(store, [draft])
-    except IntegrityError as error:
+    except (IntegrityError, DataError) as error:
         # The same void sent twice meets the first one here; anything else is a second void.
         if constraint_of(error) == "document_reversed_once" and (
             first := find(store, draft.document["reference"])
@@ -187,6 +187,8 @@ FROM d JOIN unnest(%(line_document)s::text[], %(document_no)s::int[], %(line_no)
 ORDER BY l.product_id, l.document_no, l.line_no
 RETURNING *
 )
+"""
+ANSWER = """
 SELECT d.reference, d.id, m.recorded_at, m.id, m.line_no, m.product_id, m.quantity, m.entered_quantity, m.entered_pack_id,
        m.unit_price, m.line_total, m.unit_cost, m.cost_estimated, m.oversell, m.balance_after, m.average_cost_after, m.seq,
        m.reverses_id, m.returns_id, m.late
@@ -225,10 +227,11 @@ COLUMNS = (
 )
 
 
-def insert_documents(store: Store, drafts: Sequence[Draft]) -> dict[str, list]:
-    """Inserts the documents with all their lines in one statement; returns what was written (see POST) by reference.
+def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = True) -> dict[str, list]:
+    """Inserts the documents with all their lines in one statement; returns what was written (see ANSWER) by reference.
 
-    Those whose reference exists already are left out. References must differ. Call it inside a transaction.
+    Those whose reference exists already are left out. References must differ. Call it inside a transaction. An import
+    that has no use for the thousands of lines it wrote goes without an `answer`.
     """
     documents = [draft.document for draft in drafts]
     rows = [
@@ -247,7 +250,10 @@ def insert_documents(store: Store, drafts: Sequence[Draft]) -> dict[str, list]:
         "line_no": [row["line_no"] for _reference, _number, row in rows],
     }
     with connection.cursor() as cursor:
-        cursor.execute(POST, given)
+        if not answer:
+            cursor.execute(POST + "SELECT reference, NULL FROM d WHERE false", given)
+            return {}
+        cursor.execute(POST + ANSWER, given)
         answers = {}
         for reference, *values in cursor.fetchall():
             answers.setdefault(reference, []).append(values)
@@ -284,10 +290,11 @@ def open_levels(store: Store, products: Iterable[Product]) -> None:
 
     Posting makes missing levels by itself, one by one; an import that is about to fill thousands makes them at once.
     """
-    keys = sorted({product.pk for product in products})
-    StockLevel.objects.bulk_create(
-        [StockLevel(store=store, product_id=key) for key in keys], ignore_conflicts=True, batch_size=5000
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO inventory_stocklevel (store_id, product_id) SELECT %s, unnest(%s::bigint[]) ON CONFLICT DO NOTHING",
+            [store.pk, sorted({product.pk for product in products})],
+        )
 
 
 def find(store: Store, reference: str) -> Document | None:
@@ -313,14 +320,16 @@ def same_or_refused(document: Document, draft: Draft) -> Posted:
     return Posted(document, movements, replayed=True)
 
 
-def constraint_of(error: IntegrityError) -> str | None:
+def constraint_of(error: DatabaseError) -> str | None:
     """The name of the rule that the database refused by."""
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
 
 
-def explain(error: IntegrityError, store: Store, drafts: Sequence[Draft], lines: Iterable) -> Exception:
+def explain(error: DatabaseError, store: Store, drafts: Sequence[Draft], lines: Iterable) -> Exception:
     """The refusal, in words, behind an error of the database; the error itself where it is none of ours."""
     name = constraint_of(error)
+    if getattr(error.__cause__, "sqlstate", None) == "22003":  # numeric value out of range
+        return InvalidDocument(_("The stock would grow beyond what can be written."), code="out_of_range", field="lines")
     if name == "movement_within_stock":
         return short_of_stock(store, drafts[0], lines)
     if name in ("document_reversed_once", "movement_reversed_once"):

@@ -133,7 +133,8 @@ BEGIN
       USING ERRCODE = 'check_violation', CONSTRAINT = 'movement_within_stock';
   END IF;
 
-  IF (level.on_hand > level.reorder_point) <> (level.on_hand - NEW.quantity > level.reorder_point) THEN
+  -- The first movement of a level can open no alert, coming from nothing, and finds none to close.
+  IF level.seq > 1 AND (level.on_hand > level.reorder_point) <> (level.on_hand - NEW.quantity > level.reorder_point) THEN
     PERFORM inventory_crossed(NEW.store_id, NEW.product_id, level.on_hand, level.reorder_point, level.listed);
   END IF;
 

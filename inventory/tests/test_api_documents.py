@@ -462,6 +462,16 @@ def test_a_void_mirrors_the_document_once(api_client, stocked, ghee):
     assert stocked(ghee).on_hand == 24
 
 
+def test_a_delivery_whose_goods_are_gone_cannot_be_voided(api_client, stocked, post, ghee):
+    post("sale", (ghee, 20))
+    delivery = Document.objects.get(kind="receipt")
+    answer = api_client().post(f"{DOCUMENTS}{delivery.pk}/reverse/", {"reason": "MISTAKE", "reference": "v"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "insufficient_stock")
+    assert faults(answer) == [("", "insufficient_stock")]
+    assert "GHE-0001" in answer.json()["errors"][0]["detail"]
+    assert stocked(ghee).on_hand == 4
+
+
 def test_lists_and_filters(api_client, stocked, post, ghee):
     post("sale", (ghee, 1), reference="page-1")
     till = api_client()

@@ -307,3 +307,11 @@ def test_posting_touches_the_store_it_names_and_no_other(stocked, post, store, o
     )
     assert stocked(ghee).on_hand == 24
     assert StockLevel.objects.get(store=other_store).on_hand == 7
+
+
+def test_stock_beyond_what_a_column_holds_is_refused_in_words(post, atta, ghee):
+    for _delivery in range(99):
+        post(Kind.RECEIPT, *[(ghee, 999_999_999, 1)] * 100)
+    with pytest.raises(InvalidDocument) as refusal:
+        post(Kind.RECEIPT, *[(ghee, 999_999_999, 1)] * 500)
+    assert refusal.value.code == "out_of_range"

@@ -48,7 +48,9 @@ class KeyForm(forms.ModelForm):
         choices=ApiKey.Scope.choices,
         widget=forms.CheckboxSelectMultiple,
     )
-    reference = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4, required=False)
+    reference = forms.UUIDField(
+        label=gettext_lazy("reference"), widget=forms.HiddenInput, initial=uuid.uuid4, required=False
+    )
 
     class Meta:
         model = ApiKey
