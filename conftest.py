@@ -59,7 +59,9 @@ def staff(store) -> Callable[..., User]:
 
     def make(role: str, where: Store = store, **fields) -> User:
         number = User.objects.count() + 1
-        user = User.objects.create_user(f"{role}-{number}", f"{role}-{number}@example.pk", "chai-aur-biscuit", **fields)
+        user = User.objects.create_user(
+            f"{role}-{number}", f"{role}-{number}@example.pk", "chai-aur-biscuit", **fields
+        )
         Membership.objects.create(user=user, store=where, role=role)
         return user
 
@@ -127,10 +129,14 @@ def post(store, manager) -> Callable[..., Posted]:
 
     def act(kind: str, *lines, where: Store = store, actor: Actor | None = None, **options) -> Posted:
         made = [
-            line if isinstance(line, Line) else Line(product=line[0], quantity=Decimal(line[1]), unit_cost=cost(kind, line))
+            line
+            if isinstance(line, Line)
+            else Line(product=line[0], quantity=Decimal(line[1]), unit_cost=cost(kind, line))
             for line in lines
         ]
-        return post_document(store=where, kind=kind, lines=made, actor=actor or Actor.on_page(manager, "manager"), **options)
+        return post_document(
+            store=where, kind=kind, lines=made, actor=actor or Actor.on_page(manager, "manager"), **options
+        )
 
     def cost(kind, line):
         return Decimal(line[2]) if len(line) > 2 and kind in ("receipt", "opening") else None

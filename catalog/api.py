@@ -17,7 +17,7 @@ from catalog.queries import clean_code, scan
 from catalog.services import CatalogueRefused, Duplicate, change_product, create_product
 from stores.api.base import KeyViews, check_match, entity_tag, not_modified
 from stores.api.fields import Choice, Code, PriceField, QuantityField, Strict, StrictList, Text
-from stores.api.problems import Fault, Invalid, Problem, fault
+from stores.authentication.problems import Fault, Invalid, Problem, fault
 from stores.models import ApiKey
 
 Scope = ApiKey.Scope

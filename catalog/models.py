@@ -6,7 +6,7 @@ import pghistory
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import connections, models
-from django.db.models import F, Func, OuterRef, Q, Subquery, Value
+from django.db.models import F, Func, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -71,7 +71,9 @@ class CostTotal(Number):
     digits, places, domain = 18, 4, "kiryana_cost_total"
 
 
-no_spaces = RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._/-]*\Z", _("Use letters, digits and . _ / - only, without spaces."))
+no_spaces = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9._/-]*\Z", _("Use letters, digits and . _ / - only, without spaces.")
+)
 
 
 def in_language(english: str, urdu: str) -> str:
@@ -84,7 +86,9 @@ class Category(models.Model):
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     name_ur = models.CharField(_("name in Urdu"), max_length=100, blank=True)
-    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children", verbose_name=_("parent"))
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="children", verbose_name=_("parent")
+    )
 
     class Meta:
         verbose_name = _("category")
@@ -113,7 +117,9 @@ class ProductQuerySet(models.QuerySet):
 
     def priced(self, store: Store, at=None):
         """Adds `price`: the newest StorePrice of `store` effective at `at` (default now), else the product's (R6)."""
-        effective = StorePrice.objects.filter(product=OuterRef("pk"), store=store, effective_from__lte=at or Now())
+        effective = StorePrice.objects.filter(
+            product=OuterRef("pk"), store=store, effective_from__lte=at or Now()
+        )
         newest = effective.order_by("-effective_from", "-pk").values("price")[:1]
         return self.annotate(price=Coalesce(Subquery(newest), F("selling_price")))
 
@@ -126,7 +132,9 @@ class ProductQuerySet(models.QuerySet):
         with connections[self.db].cursor() as cursor:
             cursor.execute("SELECT catalog_fold(%s)", [text])
             [folded] = cursor.fetchone()
-        if folded.isdigit() and (found := Barcode.objects.filter(code=folded).values_list("product", flat=True).first()):
+        if folded.isdigit() and (
+            found := Barcode.objects.filter(code=folded).values_list("product", flat=True).first()
+        ):
             return self.filter(pk=found)
         hits = self if folded else self.none()
         for word in folded.split()[:8]:
@@ -164,9 +172,14 @@ class Product(models.Model):
     name = models.CharField(_("name"), max_length=200)
     name_ur = models.CharField(_("name in Urdu"), max_length=200, blank=True)
     aliases = models.CharField(
-        _("other names"), max_length=300, blank=True, help_text=_("Roman Urdu and other words people search by: cheeni chini shakar.")
+        _("other names"),
+        max_length=300,
+        blank=True,
+        help_text=_("Roman Urdu and other words people search by: cheeni chini shakar."),
     )
-    category = models.ForeignKey(Category, models.PROTECT, related_name="products", verbose_name=_("category"))
+    category = models.ForeignKey(
+        Category, models.PROTECT, related_name="products", verbose_name=_("category")
+    )
     brand = models.CharField(_("brand"), max_length=100, blank=True)
     unit = models.CharField(_("unit"), max_length=7, choices=Unit, default=Unit.PIECE)
     quantity_step = Quantity(
@@ -200,10 +213,12 @@ class Product(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(quantity_step__gt=0), name="product_step_positive"),
             models.CheckConstraint(
-                condition=Q(unit__in=["pc", "kg", "g", "l", "ml", "dozen", "service"]), name="product_unit_known"
+                condition=Q(unit__in=["pc", "kg", "g", "l", "ml", "dozen", "service"]),
+                name="product_unit_known",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["draft", "active", "discontinued", "archived", "merged"]), name="product_status_known"
+                condition=Q(status__in=["draft", "active", "discontinued", "archived", "merged"]),
+                name="product_status_known",
             ),
         ]
 
@@ -240,7 +255,9 @@ class Barcode(models.Model):
 
     code = models.CharField(_("code"), max_length=64, unique=True, validators=[no_spaces])
     product = models.ForeignKey(Product, models.PROTECT, related_name="barcodes", verbose_name=_("product"))
-    pack = models.ForeignKey(Pack, models.PROTECT, null=True, blank=True, related_name="barcodes", verbose_name=_("pack"))
+    pack = models.ForeignKey(
+        Pack, models.PROTECT, null=True, blank=True, related_name="barcodes", verbose_name=_("pack")
+    )
 
     class Meta:
         verbose_name = _("barcode")
@@ -254,7 +271,9 @@ class StorePrice(models.Model):
     """One store's own price of a product from an instant on; the newest that has begun counts."""
 
     store = models.ForeignKey(Store, models.CASCADE, related_name="prices", verbose_name=_("store"))
-    product = models.ForeignKey(Product, models.PROTECT, related_name="store_prices", verbose_name=_("product"))
+    product = models.ForeignKey(
+        Product, models.PROTECT, related_name="store_prices", verbose_name=_("product")
+    )
     price = Price(_("price"))
     effective_from = models.DateTimeField(_("from"), db_default=Now())
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)

@@ -38,7 +38,12 @@ def weight_label(code: str) -> tuple[str, Decimal] | None:
 
     None for any other code, and for a label of 0 g, which is the item's own barcode.
     """
-    if len(code) != 13 or not code.startswith(WEIGHT_PREFIX) or not has_check_digit(code) or code[7:12] == "00000":
+    if (
+        len(code) != 13
+        or not code.startswith(WEIGHT_PREFIX)
+        or not has_check_digit(code)
+        or code[7:12] == "00000"
+    ):
         return None
     item = code[:7] + "00000"
     return item + check_digit(item), Decimal(code[7:12]) / 1000
@@ -61,7 +66,9 @@ def scan_many(codes: Iterable[str], store: Store | None = None, at=None) -> dict
     weights = {code: label for code in wanted if (label := weight_label(clean_code(code)))}
     every = {form for forms in wanted.values() for form in forms} | {item for item, _kg in weights.values()}
     rows = {row.code: row for row in Barcode.objects.filter(code__in=every).select_related("pack")}
-    products = Product.objects.filter(pk__in={row.product_id for row in rows.values()}).select_related("category")
+    products = Product.objects.filter(pk__in={row.product_id for row in rows.values()}).select_related(
+        "category"
+    )
     products = (products.priced(store, at) if store else products).in_bulk() if rows else {}
     found = {}
     for code, forms in wanted.items():

@@ -46,7 +46,9 @@ class WhenField(forms.Field):
     """Date and time as the store's clock showed it; becomes an instant."""
 
     def __init__(self, **options):
-        super().__init__(widget=forms.TextInput({"class": "input", "type": "datetime-local", "dir": "ltr"}), **options)
+        super().__init__(
+            widget=forms.TextInput({"class": "input", "type": "datetime-local", "dir": "ltr"}), **options
+        )
         self.zone = ZoneInfo("Asia/Karachi")
 
     def to_python(self, value):
@@ -57,7 +59,9 @@ class WhenField(forms.Field):
             raise ValidationError(_("Write date and time like 2026-11-22 15:05."), code="invalid")
         try:
             instant = datetime.fromisoformat(text).replace(tzinfo=self.zone)
-            if instant.astimezone(ZoneInfo("UTC")).astimezone(self.zone).replace(tzinfo=None) != instant.replace(tzinfo=None):
+            if instant.astimezone(ZoneInfo("UTC")).astimezone(self.zone).replace(
+                tzinfo=None
+            ) != instant.replace(tzinfo=None):
                 raise ValidationError(_("The clock skipped this time that day."), code="invalid")
             return instant
         except (ValueError, OverflowError):
@@ -79,7 +83,10 @@ class ActForm(forms.Form):
             self.fields["when"].zone = zone = ZoneInfo(store.timezone)
             now = timezone.now().astimezone(zone)
             oldest = now - BACKDATE[store.role]
-            self.fields["when"].widget.attrs |= {"min": f"{oldest:%Y-%m-%dT%H:%M}", "max": f"{now:%Y-%m-%dT%H:%M}"}
+            self.fields["when"].widget.attrs |= {
+                "min": f"{oldest:%Y-%m-%dT%H:%M}",
+                "max": f"{now:%Y-%m-%dT%H:%M}",
+            }
 
     def clean_reference(self):
         return self.cleaned_data["reference"] or None
@@ -87,11 +94,15 @@ class ActForm(forms.Form):
     def was_posted(self) -> Document | None:
         """The document that this very form made before, if any."""
         reference = self.cleaned_data.get("reference")
-        return Document.objects.for_store(self.store).filter(reference=reference).first() if reference else None
+        return (
+            Document.objects.for_store(self.store).filter(reference=reference).first() if reference else None
+        )
 
     def refuse(self, refusal: Refused) -> None:
         """Shows a refusal of the service on the field it is about, or over the form."""
-        name = {"occurred_at": "when", "notes": "notes", "reason": "reason"}.get(getattr(refusal, "field", None) or "")
+        name = {"occurred_at": "when", "notes": "notes", "reason": "reason"}.get(
+            getattr(refusal, "field", None) or ""
+        )
         self.add_error(name if name in self.fields else None, refusal)
 
 
@@ -116,7 +127,9 @@ class ReasonForm(ActForm):
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
-        self.fields["reason"].queryset = Reason.objects.filter(active=True, use__in=self.uses).order_by("use", "pk")
+        self.fields["reason"].queryset = Reason.objects.filter(active=True, use__in=self.uses).order_by(
+            "use", "pk"
+        )
 
 
 class AdjustmentForm(ReasonForm):
@@ -147,7 +160,9 @@ class LevelForm(AdjustmentForm):
             (How.COUNTED, gettext_lazy("There are now")), (How.LESS, gettext_lazy("Less by")), (How.MORE, gettext_lazy("More by")),
         ],
     )  # fmt: skip
-    quantity = QuantityField(label=gettext_lazy("How many"), zero=True, error_messages={"required": gettext_lazy("How many?")})
+    quantity = QuantityField(
+        label=gettext_lazy("How many"), zero=True, error_messages={"required": gettext_lazy("How many?")}
+    )
     # The number of movements when the page was shown: a count means the shelf at that moment.
     seen = forms.IntegerField(min_value=0, max_value=2**62, widget=forms.HiddenInput)
     when = None
@@ -166,7 +181,11 @@ class LevelForm(AdjustmentForm):
             if first := self.was_posted():
                 # Sent twice: the count was posted, so there is no difference left to compute. Ask for what was posted.
                 [movement] = first.movements.filter(store=self.store)[:1]
-                change = movement.quantity if movement.balance_after == quantity else quantity - movement.balance_after + movement.quantity
+                change = (
+                    movement.quantity
+                    if movement.balance_after == quantity
+                    else quantity - movement.balance_after + movement.quantity
+                )
                 self.cleaned_data["change"] = abs(change) if is_wastage else change
                 return
             if self.cleaned_data.get("seen") != self.level.seq:
@@ -176,20 +195,34 @@ class LevelForm(AdjustmentForm):
                 self.add_error(
                     "quantity",
                     ValidationError(
-                        _("Something was sold or came in meanwhile: there should be %(on_hand)s now. Look again and save.") % {"on_hand": on_hand},
+                        _(
+                            "Something was sold or came in meanwhile: there should be %(on_hand)s now. Look again and save."
+                        )
+                        % {"on_hand": on_hand},
                         code="quantity_changed",
                     ),
                 )
                 return
             change = quantity - self.level.on_hand
             if change == 0:
-                self.add_error("quantity", ValidationError(_("That is what is on record: nothing to change."), code="must_not_be_zero"))
+                self.add_error(
+                    "quantity",
+                    ValidationError(
+                        _("That is what is on record: nothing to change."), code="must_not_be_zero"
+                    ),
+                )
         else:
             change = quantity if how == self.How.MORE else -quantity
             if change == 0:
                 self.add_error("quantity", ValidationError(_("Must be above zero."), code="must_be_positive"))
         if is_wastage and change > 0:
-            self.add_error("reason", ValidationError(_("“%(reason)s” takes goods away. Choose another reason for more.") % {"reason": reason}, code="invalid"))
+            self.add_error(
+                "reason",
+                ValidationError(
+                    _("“%(reason)s” takes goods away. Choose another reason for more.") % {"reason": reason},
+                    code="invalid",
+                ),
+            )
         self.cleaned_data["change"] = abs(change) if is_wastage else change
 
     def refuse(self, refusal: Refused) -> None:
@@ -204,13 +237,20 @@ class LevelForm(AdjustmentForm):
 class ReorderForm(forms.Form):
     """When to warn, and how far to refill."""
 
-    reorder_point = QuantityField(label=gettext_lazy("Warn at"), zero=True, help_text=gettext_lazy("Low from here down. 0: only when out."))
+    reorder_point = QuantityField(
+        label=gettext_lazy("Warn at"),
+        zero=True,
+        help_text=gettext_lazy("Low from here down. 0: only when out."),
+    )
     target_level = QuantityField(label=gettext_lazy("Refill to"), required=False, zero=True)
 
     def clean(self):
         point, target = self.cleaned_data.get("reorder_point"), self.cleaned_data.get("target_level")
         if point is not None and target is not None and target < point:
-            self.add_error("target_level", ValidationError(_("Refill to at least the number that warns."), code="invalid"))
+            self.add_error(
+                "target_level",
+                ValidationError(_("Refill to at least the number that warns."), code="invalid"),
+            )
 
 
 class LineForm(forms.Form):
@@ -228,7 +268,12 @@ class LineForm(forms.Form):
         choices=[(Direction.LESS, gettext_lazy("− Less")), (Direction.MORE, gettext_lazy("+ More"))],
     )  # fmt: skip
     quantity = QuantityField(label=gettext_lazy("Quantity"), required=False)
-    pack = forms.CharField(label=gettext_lazy("Counted in"), required=False, max_length=20, widget=forms.Select({"class": "input"}))
+    pack = forms.CharField(
+        label=gettext_lazy("Counted in"),
+        required=False,
+        max_length=20,
+        widget=forms.Select({"class": "input"}),
+    )
     amount = MoneyField(label=gettext_lazy("or for Rs"), required=False, zero=False)
     price = MoneyField(label=gettext_lazy("Price Rs"), required=False)
     cost = MoneyField(label=gettext_lazy("Cost Rs"), required=False, decimals=4)
@@ -239,7 +284,13 @@ class LineForm(forms.Form):
         for name in ("direction", "pack", "amount", "price", "cost"):
             if name not in boxes:
                 del self.fields[name]
-        attrs = {"autocapitalize": "off", "autocomplete": "off", "spellcheck": "false", "enterkeyhint": "next", "data-item": True}
+        attrs = {
+            "autocapitalize": "off",
+            "autocomplete": "off",
+            "spellcheck": "false",
+            "enterkeyhint": "next",
+            "data-item": True,
+        }
         self.fields["item"].widget.attrs |= attrs
         self.fields["quantity"].widget.attrs["data-quantity"] = True
         for name in ("amount", "price"):
@@ -255,7 +306,11 @@ class LineForm(forms.Form):
 
     @property
     def is_blank(self) -> bool:
-        return not any(str(self[name].value() or "").strip() for name in self.fields if name not in ("direction", "pack", "asked", "product"))
+        return not any(
+            str(self[name].value() or "").strip()
+            for name in self.fields
+            if name not in ("direction", "pack", "asked", "product")
+        )
 
     def settle(self, found: Found) -> None:
         """Takes `found` as what this line means, and shows it: packs to choose from, the price that holds."""
@@ -264,7 +319,10 @@ class LineForm(forms.Form):
             self.fields["price"].widget.attrs["placeholder"] = bare_money(found.product.price)
         if "pack" in self.fields:
             unit = found.product.get_unit_display()
-            self.fields["pack"].widget.choices = [("unit", unit), *((str(pack.pk), pack.name) for pack in found.packs)]
+            self.fields["pack"].widget.choices = [
+                ("unit", unit),
+                *((str(pack.pk), pack.name) for pack in found.packs),
+            ]
         if found.product.quantity_step % 1 == 0:
             self.fields["quantity"].widget.attrs["inputmode"] = "numeric"
 
@@ -303,10 +361,22 @@ class LineForm(forms.Form):
             self.add_error("item", ValidationError(_("Which item?"), code="required"))
         quantity, amount = data.get("quantity"), data.get("amount")
         if quantity is not None and amount is not None:
-            self.add_error("amount", ValidationError(_("Either a quantity or an amount, not both."), code="invalid"))
-        if quantity is None and amount is None and not self.lenient and not {"quantity", "amount"} & set(self.errors):
+            self.add_error(
+                "amount", ValidationError(_("Either a quantity or an amount, not both."), code="invalid")
+            )
+        if (
+            quantity is None
+            and amount is None
+            and not self.lenient
+            and not {"quantity", "amount"} & set(self.errors)
+        ):
             self.add_error("quantity", ValidationError(_("How many?"), code="required"))
-        if self.found and data.get("pack") not in (None, "", "unit") and not self.chosen_pack and not self.lenient:
+        if (
+            self.found
+            and data.get("pack") not in (None, "", "unit")
+            and not self.chosen_pack
+            and not self.lenient
+        ):
             several = _("Choose which pack.") if len(self.found.packs) > 1 else _("This item has no pack.")
             self.add_error("pack", ValidationError(several, code="invalid_choice"))
 
@@ -356,7 +426,9 @@ class BaseLines(forms.BaseFormSet):
         scans = scan_many({line.text for line in lines}, self.store, at)
         wanted = {line: self.chosen_sku(line) for line in lines if line.text not in scans}
         skus = {sku for sku in wanted.values() if sku} | {line.text.upper() for line in wanted}
-        rows = Product.objects.filter(sku__in=skus, status__in=SELLABLE).priced(self.store, at) if skus else []
+        rows = (
+            Product.objects.filter(sku__in=skus, status__in=SELLABLE).priced(self.store, at) if skus else []
+        )
         by_sku = {product.sku: product for product in rows}
         for line in lines:
             if known := scans.get(line.text):
@@ -416,7 +488,9 @@ class BaseLines(forms.BaseFormSet):
                     elif found.product.quantity_step == WHOLE_STEPS and "amount" in self.boxes:
                         values["quantity"] = "1"
                 if "pack" in line.fields:
-                    pack = found.packs[0] if values["pack"] == "pack" and len(found.packs) == 1 else found.pack
+                    pack = (
+                        found.packs[0] if values["pack"] == "pack" and len(found.packs) == 1 else found.pack
+                    )
                     if values["pack"] in ("", "pack"):
                         values["pack"] = str(pack.pk) if pack else "unit"
             data |= {f"{self.prefix}-{number}-{name}": value for name, value in values.items()}
@@ -425,18 +499,30 @@ class BaseLines(forms.BaseFormSet):
 
     def refuse(self, refusal: Refused) -> None:
         """Shows a refusal of the service on the lines it names."""
-        boxes = {"unit_price": "price", "unit_cost": "cost", "line_total": "amount", "sku": "item", "product": "item"}
+        boxes = {
+            "unit_price": "price",
+            "unit_cost": "cost",
+            "line_total": "amount",
+            "sku": "item",
+            "product": "item",
+        }
         lines = self.filled
         if isinstance(refusal, InsufficientStock):
             for index, product, on_hand, _wanted in refusal.short:
                 told = {"on_hand": plain_quantity(on_hand, product.unit), "unit": product.get_unit_display()}
-                lines[index].short = (_("Only %(on_hand)s %(unit)s on record.") if on_hand > 0 else _("None left on record.")) % told
+                lines[index].short = (
+                    _("Only %(on_hand)s %(unit)s on record.") if on_hand > 0 else _("None left on record.")
+                ) % told
         for index, name, message, code in getattr(refusal, "lines", ()):
             name = boxes.get(name, name)
-            lines[index].add_error(name if name in lines[index].fields else "quantity", ValidationError(message, code=code))
+            lines[index].add_error(
+                name if name in lines[index].fields else "quantity", ValidationError(message, code=code)
+            )
 
 
-Lines = forms.formset_factory(LineForm, formset=BaseLines, extra=ROWS, max_num=MAX_LINES, absolute_max=MAX_LINES, validate_max=True)
+Lines = forms.formset_factory(
+    LineForm, formset=BaseLines, extra=ROWS, max_num=MAX_LINES, absolute_max=MAX_LINES, validate_max=True
+)
 
 
 class ReturnForm(ActForm):
@@ -464,7 +550,12 @@ class ReturnForm(ActForm):
             quantity = self.cleaned_data.get(name)
             if quantity and quantity > movement.returnable and not repeated:
                 left = plain_quantity(movement.returnable, movement.product.unit)
-                self.add_error(name, ValidationError(_("At most %(left)s can come back.") % {"left": left}, code="returned_more_than_sold"))
+                self.add_error(
+                    name,
+                    ValidationError(
+                        _("At most %(left)s can come back.") % {"left": left}, code="returned_more_than_sold"
+                    ),
+                )
             elif quantity:
                 back.append((movement, quantity))
         if not back and not self.errors:
@@ -501,14 +592,20 @@ class SearchForm(FilterForm):
 
     search = TextField(label=gettext_lazy("Search"), max_length=100)
     category = forms.ModelChoiceField(
-        Category.objects.none(), label=gettext_lazy("Category"), empty_label=gettext_lazy("All categories"), widget=forms.Select({"class": "input"})
+        Category.objects.none(),
+        label=gettext_lazy("Category"),
+        empty_label=gettext_lazy("All categories"),
+        widget=forms.Select({"class": "input"}),
     )
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.fields["category"].queryset = Category.objects.order_by("name")
         self.fields["search"].widget.input_type = "search"
-        self.fields["search"].widget.attrs |= {"placeholder": _("Name, code or barcode"), "enterkeyhint": "search"}
+        self.fields["search"].widget.attrs |= {
+            "placeholder": _("Name, code or barcode"),
+            "enterkeyhint": "search",
+        }
 
 
 class LevelFilter(SearchForm):
@@ -520,10 +617,20 @@ class LevelFilter(SearchForm):
 class MovementFilter(FilterForm):
     """Movements by kind, product, business dates and person."""
 
-    kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=[("", gettext_lazy("All kinds")), *Kind.choices], widget=forms.Select({"class": "input"}))
+    kind = forms.ChoiceField(
+        label=gettext_lazy("Kind"),
+        choices=[("", gettext_lazy("All kinds")), *Kind.choices],
+        widget=forms.Select({"class": "input"}),
+    )
     product = TextField(label=gettext_lazy("Item"), max_length=100)
-    business_date_from = forms.DateField(label=gettext_lazy("From"), widget=forms.DateInput({"class": "input", "type": "date"}, format="%Y-%m-%d"))
-    business_date_to = forms.DateField(label=gettext_lazy("To"), widget=forms.DateInput({"class": "input", "type": "date"}, format="%Y-%m-%d"))
+    business_date_from = forms.DateField(
+        label=gettext_lazy("From"),
+        widget=forms.DateInput({"class": "input", "type": "date"}, format="%Y-%m-%d"),
+    )
+    business_date_to = forms.DateField(
+        label=gettext_lazy("To"),
+        widget=forms.DateInput({"class": "input", "type": "date"}, format="%Y-%m-%d"),
+    )
     user = forms.ModelChoiceField(
         User.objects.none(), label=gettext_lazy("Who"), empty_label=gettext_lazy("Everybody"), widget=forms.Select({"class": "input"}),
         to_field_name="username",
@@ -535,7 +642,10 @@ class MovementFilter(FilterForm):
         self.fields["user"].queryset = User.objects.filter(pk__in=people).order_by("first_name", "username")
         self.fields["user"].label_from_instance = lambda user: user.get_full_name() or user.get_username()
         self.fields["product"].widget.input_type = "search"
-        self.fields["product"].widget.attrs |= {"placeholder": _("Item: name, code or barcode"), "enterkeyhint": "search"}
+        self.fields["product"].widget.attrs |= {
+            "placeholder": _("Item: name, code or barcode"),
+            "enterkeyhint": "search",
+        }
 
     @property
     def has_more(self) -> bool:
@@ -545,4 +655,6 @@ class MovementFilter(FilterForm):
     def clean(self):
         start, end = self.cleaned_data.get("business_date_from"), self.cleaned_data.get("business_date_to")
         if start and end and start > end:
-            self.add_error("business_date_to", ValidationError(_("This day is before the first one."), code="invalid"))
+            self.add_error(
+                "business_date_to", ValidationError(_("This day is before the first one."), code="invalid")
+            )

@@ -62,7 +62,9 @@ class Reason(models.Model):
         verbose_name = _("reason")
         verbose_name_plural = _("reasons")
         constraints = [
-            models.CheckConstraint(condition=Q(use__in=["adjustment", "wastage", "reversal"]), name="reason_use_known"),
+            models.CheckConstraint(
+                condition=Q(use__in=["adjustment", "wastage", "reversal"]), name="reason_use_known"
+            ),
         ]
 
     def __str__(self):
@@ -83,7 +85,11 @@ class StoreData(models.QuerySet):
 
     def for_key(self, key: ApiKey):
         """Rows of the stores that a partner's key may see."""
-        return self if key.all_stores else self.filter(store__in=key.stores.through.objects.filter(apikey=key).values("store"))
+        return (
+            self
+            if key.all_stores
+            else self.filter(store__in=key.stores.through.objects.filter(apikey=key).values("store"))
+        )
 
 
 class StockLevelQuerySet(StoreData):
@@ -130,21 +136,26 @@ class StockLevel(models.Model):
         LOW = "low", _("Low")
         OK = "ok", _("OK")
 
-    store = models.ForeignKey(Store, models.PROTECT, related_name="levels", verbose_name=_("store"), db_index=False)
-    product = models.ForeignKey(Product, models.PROTECT, related_name="levels", verbose_name=_("product"), db_index=False)
-    on_hand = Quantity(_("on hand"), default=Decimal(0), db_default=Decimal(0))
-    average_cost = Cost(
-        _("average cost"), default=Decimal(0), db_default=Decimal(0)
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="levels", verbose_name=_("store"), db_index=False
     )
+    product = models.ForeignKey(
+        Product, models.PROTECT, related_name="levels", verbose_name=_("product"), db_index=False
+    )
+    on_hand = Quantity(_("on hand"), default=Decimal(0), db_default=Decimal(0))
+    average_cost = Cost(_("average cost"), default=Decimal(0), db_default=Decimal(0))
     cost_estimated = models.BooleanField(
-        _("cost is estimated"), default=True, db_default=True, help_text=_("No receipt has told the cost: the product's usual cost stands in.")
+        _("cost is estimated"),
+        default=True,
+        db_default=True,
+        help_text=_("No receipt has told the cost: the product's usual cost stands in."),
     )
     seq = models.BigIntegerField(_("movements"), default=0, db_default=0)
     oversold_since = models.DateTimeField(_("below zero since"), null=True, blank=True)
-    listed = models.BooleanField(_("listed"), default=True, db_default=True, help_text=_("Part of this store's assortment."))
-    reorder_point = Quantity(
-        _("reorder point"), default=Decimal(0), db_default=Decimal(0)
+    listed = models.BooleanField(
+        _("listed"), default=True, db_default=True, help_text=_("Part of this store's assortment.")
     )
+    reorder_point = Quantity(_("reorder point"), default=Decimal(0), db_default=Decimal(0))
     target_level = Quantity(_("refill to"), null=True, blank=True)
     last_business_date = models.DateField(_("last business date"), null=True, blank=True)
     last_counted_at = models.DateTimeField(_("last counted"), null=True, blank=True)
@@ -166,7 +177,8 @@ class StockLevel(models.Model):
             # The only rule that stands as a CHECK: PostgreSQL compiles each of them anew for every posting. What
             # concerns the settings alone is guarded where they change (sql/posting.sql), numbers by their types.
             models.CheckConstraint(
-                condition=Q(on_hand__gte=0, oversold_since=None) | Q(on_hand__lt=0, oversold_since__isnull=False),
+                condition=Q(on_hand__gte=0, oversold_since=None)
+                | Q(on_hand__lt=0, oversold_since__isnull=False),
                 name="level_below_zero_only_flagged",
             ),
         ]
@@ -214,26 +226,68 @@ class Document(models.Model):
         Kind.WASTAGE: "W",
     }
 
-    store = models.ForeignKey(Store, models.PROTECT, related_name="documents", verbose_name=_("store"), db_index=False)
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="documents", verbose_name=_("store"), db_index=False
+    )
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
     reference = models.CharField(_("reference"), max_length=100, default=uuid.uuid4)
-    fingerprint = models.BinaryField(_("fingerprint"), max_length=32, help_text=_("SHA-256 of what the caller sent."))
+    fingerprint = models.BinaryField(
+        _("fingerprint"), max_length=32, help_text=_("SHA-256 of what the caller sent.")
+    )
     occurred_at = models.DateTimeField(_("happened"))
     recorded_at = models.DateTimeField(_("recorded"), db_default=Now())
     business_date = models.DateField(_("business date"))
     total = Amount(_("total"), null=True, blank=True)
     line_count = models.PositiveIntegerField(_("lines"))
-    reason = models.ForeignKey(Reason, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("reason"), db_index=False)
+    reason = models.ForeignKey(
+        Reason,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("reason"),
+        db_index=False,
+    )
     notes = models.CharField(_("notes"), max_length=500, blank=True)
     reverses = models.ForeignKey(
-        "self", models.PROTECT, null=True, blank=True, related_name="reversals", verbose_name=_("reverses"), db_constraint=False, db_index=False
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="reversals",
+        verbose_name=_("reverses"),
+        db_constraint=False,
+        db_index=False,
     )
     returns = models.ForeignKey(
-        "self", models.PROTECT, null=True, blank=True, related_name="customer_returns", verbose_name=_("sale returned"), db_constraint=False, db_index=False
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="customer_returns",
+        verbose_name=_("sale returned"),
+        db_constraint=False,
+        db_index=False,
     )
     source = models.CharField(_("entered by"), max_length=6, choices=Source)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="documents", verbose_name=_("user"), db_index=False)
-    api_key = models.ForeignKey(ApiKey, models.PROTECT, null=True, blank=True, related_name="documents", verbose_name=_("API key"), db_index=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="documents",
+        verbose_name=_("user"),
+        db_index=False,
+    )
+    api_key = models.ForeignKey(
+        ApiKey,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="documents",
+        verbose_name=_("API key"),
+        db_index=False,
+    )
 
     objects = StoreData.as_manager()
 
@@ -243,19 +297,30 @@ class Document(models.Model):
         indexes = [
             models.Index(fields=["id"], name="document_id"),
             models.Index(fields=["store", "business_date", "kind"], name="document_day"),
-            models.Index(fields=["store", "returns"], name="document_returns", condition=Q(returns__isnull=False)),
+            models.Index(
+                fields=["store", "returns"], name="document_returns", condition=Q(returns__isnull=False)
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["store", "reference"], name="document_reference_once"),
-            models.UniqueConstraint(fields=["store", "reverses"], name="document_reversed_once", condition=Q(reverses__isnull=False)),
+            models.UniqueConstraint(
+                fields=["store", "reverses"],
+                name="document_reversed_once",
+                condition=Q(reverses__isnull=False),
+            ),
             models.CheckConstraint(
-                condition=Q(kind__in=["opening", "receipt", "sale", "sale_return", "adjustment", "wastage"]), name="document_kind_known"
+                condition=Q(kind__in=["opening", "receipt", "sale", "sale_return", "adjustment", "wastage"]),
+                name="document_kind_known",
             ),
             models.CheckConstraint(condition=Q(line_count__gt=0), name="document_has_lines"),
             models.CheckConstraint(condition=~Q(reference=""), name="document_reference_not_empty"),
-            models.CheckConstraint(condition=Q(total=None) | Q(total__gte=0), name="document_total_not_negative"),
+            models.CheckConstraint(
+                condition=Q(total=None) | Q(total__gte=0), name="document_total_not_negative"
+            ),
             models.CheckConstraint(condition=Q(user=None) | Q(api_key=None), name="document_one_actor"),
-            models.CheckConstraint(condition=Q(returns=None) | Q(kind="sale_return"), name="document_only_returns_return"),
+            models.CheckConstraint(
+                condition=Q(returns=None) | Q(kind="sale_return"), name="document_only_returns_return"
+            ),
         ]
 
     def __str__(self):
@@ -287,33 +352,81 @@ class Movement(models.Model):
         LATE = "late", _("Had happened already")
 
     document = models.ForeignKey(
-        Document, models.PROTECT, related_name="movements", verbose_name=_("document"), db_constraint=False, db_index=False
+        Document,
+        models.PROTECT,
+        related_name="movements",
+        verbose_name=_("document"),
+        db_constraint=False,
+        db_index=False,
     )
     line_no = models.PositiveIntegerField(_("line"))
-    store = models.ForeignKey(Store, models.PROTECT, related_name="movements", verbose_name=_("store"), db_constraint=False, db_index=False)
+    store = models.ForeignKey(
+        Store,
+        models.PROTECT,
+        related_name="movements",
+        verbose_name=_("store"),
+        db_constraint=False,
+        db_index=False,
+    )
     product = models.ForeignKey(
-        Product, models.PROTECT, related_name="movements", verbose_name=_("product"), db_constraint=False, db_index=False
+        Product,
+        models.PROTECT,
+        related_name="movements",
+        verbose_name=_("product"),
+        db_constraint=False,
+        db_index=False,
     )
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
     quantity = Quantity(_("quantity"))
     entered_quantity = Quantity(_("entered quantity"), null=True, blank=True)
     entered_pack = models.ForeignKey(
-        Pack, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("entered pack"), db_index=False
+        Pack,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("entered pack"),
+        db_index=False,
     )
     unit_price = Price(_("unit price"), null=True, blank=True)
     line_total = Amount(_("line total"), null=True, blank=True)
     unit_cost = Cost(_("unit cost"))
     cost_estimated = models.BooleanField(_("cost is estimated"), db_default=False)
-    oversell = models.CharField(_("sold beyond stock"), max_length=9, choices=Oversell, blank=True, db_default="")
+    oversell = models.CharField(
+        _("sold beyond stock"), max_length=9, choices=Oversell, blank=True, db_default=""
+    )
     balance_after = Quantity(_("balance after"))
     average_cost_after = Cost(_("average cost after"))
     seq = models.BigIntegerField(_("number in its row"))
-    reason = models.ForeignKey(Reason, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("reason"), db_constraint=False, db_index=False)
+    reason = models.ForeignKey(
+        Reason,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("reason"),
+        db_constraint=False,
+        db_index=False,
+    )
     reverses = models.ForeignKey(
-        "self", models.PROTECT, null=True, blank=True, related_name="reversals", verbose_name=_("reverses"), db_constraint=False, db_index=False
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="reversals",
+        verbose_name=_("reverses"),
+        db_constraint=False,
+        db_index=False,
     )
     returns = models.ForeignKey(
-        "self", models.PROTECT, null=True, blank=True, related_name="customer_returns", verbose_name=_("sale returned"), db_constraint=False, db_index=False
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="customer_returns",
+        verbose_name=_("sale returned"),
+        db_constraint=False,
+        db_index=False,
     )
     occurred_at = models.DateTimeField(_("happened"))
     recorded_at = models.DateTimeField(_("recorded"), db_default=Now())
@@ -330,12 +443,18 @@ class Movement(models.Model):
         indexes = [
             models.Index(fields=["id"], name="movement_id"),
             models.Index(fields=["store", "business_date", "id"], name="movement_day"),
-            models.Index(fields=["store", "returns"], name="movement_returns", condition=Q(returns__isnull=False)),
+            models.Index(
+                fields=["store", "returns"], name="movement_returns", condition=Q(returns__isnull=False)
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["store", "product", "seq"], name="movement_seq_once"),
             models.UniqueConstraint(fields=["store", "document", "line_no"], name="movement_line_once"),
-            models.UniqueConstraint(fields=["store", "reverses"], name="movement_reversed_once", condition=Q(reverses__isnull=False)),
+            models.UniqueConstraint(
+                fields=["store", "reverses"],
+                name="movement_reversed_once",
+                condition=Q(reverses__isnull=False),
+            ),
             models.CheckConstraint(
                 condition=Q(kind__in=["opening", "receipt", "sale_return"], reverses=None, quantity__gt=0)
                 | Q(kind__in=["opening", "receipt", "sale_return"], reverses__isnull=False, quantity__lt=0)
@@ -354,8 +473,12 @@ class Movement(models.Model):
                 name="movement_entered_is_positive",
             ),
             models.CheckConstraint(condition=Q(seq__gt=0), name="movement_seq_from_one"),
-            models.CheckConstraint(condition=Q(oversell="") | Q(kind="sale", reverses=None), name="movement_only_sales_oversell"),
-            models.CheckConstraint(condition=Q(returns=None) | Q(kind="sale_return"), name="movement_only_returns_return"),
+            models.CheckConstraint(
+                condition=Q(oversell="") | Q(kind="sale", reverses=None), name="movement_only_sales_oversell"
+            ),
+            models.CheckConstraint(
+                condition=Q(returns=None) | Q(kind="sale_return"), name="movement_only_returns_return"
+            ),
         ]
 
     def __str__(self):
@@ -375,14 +498,25 @@ class LowStockAlertQuerySet(StoreData):
 class LowStockAlert(models.Model):
     """One time that a level fell to its reorder point or below; closed when it rose above. At most one is open."""
 
-    store = models.ForeignKey(Store, models.PROTECT, related_name="alerts", verbose_name=_("store"), db_index=False)
-    product = models.ForeignKey(Product, models.PROTECT, related_name="alerts", verbose_name=_("product"), db_index=False)
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="alerts", verbose_name=_("store"), db_index=False
+    )
+    product = models.ForeignKey(
+        Product, models.PROTECT, related_name="alerts", verbose_name=_("product"), db_index=False
+    )
     on_hand = Quantity(_("on hand then"))
     reorder_point = Quantity(_("reorder point then"))
     opened_at = models.DateTimeField(_("opened"), db_default=Now())
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
     digest = models.ForeignKey(
-        "AlertDigest", models.SET_NULL, null=True, blank=True, related_name="alerts", verbose_name=_("digest"), db_constraint=False, db_index=False
+        "AlertDigest",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="alerts",
+        verbose_name=_("digest"),
+        db_constraint=False,
+        db_index=False,
     )
 
     objects = LowStockAlertQuerySet.as_manager()
@@ -392,11 +526,15 @@ class LowStockAlert(models.Model):
         verbose_name_plural = _("low-stock alerts")
         indexes = [
             models.Index(fields=["id"], name="alert_id"),
-            models.Index(fields=["store", "id"], name="alert_waiting", condition=Q(digest=None, closed_at=None)),
-            models.Index(fields=["store", "digest"], name="alert_digest"),
+            models.Index(
+                fields=["store", "id"], name="alert_waiting", condition=Q(digest=None, closed_at=None)
+            ),
+            models.Index(fields=["store", "digest"], name="alert_digest", condition=Q(digest__isnull=False)),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["store", "product"], name="alert_one_open", condition=Q(closed_at=None)),
+            models.UniqueConstraint(
+                fields=["store", "product"], name="alert_one_open", condition=Q(closed_at=None)
+            ),
         ]
 
     def __str__(self):
@@ -406,7 +544,9 @@ class LowStockAlert(models.Model):
 class AlertDigest(models.Model):
     """One mail about the alerts of one store that nobody had been told of."""
 
-    store = models.ForeignKey(Store, models.PROTECT, related_name="digests", verbose_name=_("store"), db_index=False)
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="digests", verbose_name=_("store"), db_index=False
+    )
     created_at = models.DateTimeField(_("created"), db_default=Now())
 
     objects = StoreData.as_manager()
@@ -423,9 +563,20 @@ class AlertDigest(models.Model):
 class DigestMail(models.Model):
     """One copy of a digest, for one person. Sent at least once, always with the same Message-ID."""
 
-    store = models.ForeignKey(Store, models.PROTECT, related_name="+", verbose_name=_("store"), db_index=False)
-    digest = models.ForeignKey(AlertDigest, models.PROTECT, related_name="mails", verbose_name=_("digest"), db_constraint=False, db_index=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="+", verbose_name=_("store"), db_index=False
+    )
+    digest = models.ForeignKey(
+        AlertDigest,
+        models.PROTECT,
+        related_name="mails",
+        verbose_name=_("digest"),
+        db_constraint=False,
+        db_index=False,
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user")
+    )
     claimed_at = models.DateTimeField(_("being sent since"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
 

@@ -27,7 +27,9 @@ def prices(store: Store, products) -> dict[int, Decimal]:
 
 def levels_of(store: Store, products) -> dict[int, StockLevel]:
     """The level in `store` of each of `products` (ids) that has one; one query."""
-    return {level.product_id: level for level in StockLevel.objects.for_store(store).filter(product__in=products)}
+    return {
+        level.product_id: level for level in StockLevel.objects.for_store(store).filter(product__in=products)
+    }
 
 
 def lines_of(document: Document) -> list[Movement]:
@@ -35,7 +37,11 @@ def lines_of(document: Document) -> list[Movement]:
 
     Lines of a sale also have `returned` and `returnable`: how much of each came back and still may.
     """
-    lines = list(Movement.objects.filter(store_id=document.store_id, document=document).select_related("product", "entered_pack").order_by("line_no"))
+    lines = list(
+        Movement.objects.filter(store_id=document.store_id, document=document)
+        .select_related("product", "entered_pack")
+        .order_by("line_no")
+    )
     back = {}
     rows = Movement.objects.filter(store_id=document.store_id, returns__in=[line.pk for line in lines])
     for line, quantity in rows.values_list("returns", "quantity"):
@@ -50,20 +56,27 @@ def lines_of(document: Document) -> list[Movement]:
 def sales_of_day(store: Store, date) -> QuerySet:
     """Sales, returns and their voids of one business day, each with `voided`; people and keys selected."""
     later = Document.objects.filter(store=store, reverses=OuterRef("pk"))
-    rows = Document.objects.for_store(store).filter(business_date=date, kind__in=[Kind.SALE, Kind.SALE_RETURN])
+    rows = Document.objects.for_store(store).filter(
+        business_date=date, kind__in=[Kind.SALE, Kind.SALE_RETURN]
+    )
     return rows.select_related("user", "api_key").annotate(voided=Exists(later))
 
 
 def sales_total(store: Store, date) -> dict:
     """`documents` (sales less voids) and `revenue` (net of returns and voids) of one business day; one query."""
     sale = Q(kind=Kind.SALE)
-    rows = Document.objects.for_store(store).filter(business_date=date, kind__in=[Kind.SALE, Kind.SALE_RETURN])
+    rows = Document.objects.for_store(store).filter(
+        business_date=date, kind__in=[Kind.SALE, Kind.SALE_RETURN]
+    )
     found = rows.aggregate(
         sales=Count("id", filter=sale & Q(reverses=None)),
         voids=Count("id", filter=sale & Q(reverses__isnull=False)),
         revenue=Sum(
             Case(
-                When(Q(kind=Kind.SALE, reverses=None) | Q(kind=Kind.SALE_RETURN, reverses__isnull=False), then=F("total")),
+                When(
+                    Q(kind=Kind.SALE, reverses=None) | Q(kind=Kind.SALE_RETURN, reverses__isnull=False),
+                    then=F("total"),
+                ),
                 default=-F("total"),
             )
         ),

@@ -55,14 +55,18 @@ def gather() -> int:
     """
     waiting = LowStockAlert.objects.open().filter(digest=None).order_by().values("store").distinct()
     told_lately = AlertDigest.objects.filter(created_at__gt=timezone.now() - QUIET).values("store")
-    stores = Store.objects.filter(pk__in=waiting).exclude(pk__in=told_lately).exclude(status=Store.Status.CLOSED)
+    stores = (
+        Store.objects.filter(pk__in=waiting).exclude(pk__in=told_lately).exclude(status=Store.Status.CLOSED)
+    )
     return sum(gather_store(store) for store in stores.order_by("pk"))
 
 
 @transaction.atomic
 def gather_store(store: Store) -> bool:
     """Puts the store's untold alerts into one digest with a mail for each reader; whether there was one to make."""
-    readers = User.objects.filter(memberships__store=store, memberships__role__in=READERS, is_active=True).exclude(email="")
+    readers = User.objects.filter(
+        memberships__store=store, memberships__role__in=READERS, is_active=True
+    ).exclude(email="")
     readers = list(readers.order_by("pk"))
     if not readers:
         return False
@@ -106,8 +110,12 @@ def take() -> DigestMail | None:
     """Leases the oldest mail that waits and gives it; None when there is none."""
     now = timezone.now()
     free = Q(claimed_at=None) | Q(claimed_at__lt=now - LEASE)
-    waiting = DigestMail.objects.filter(free, sent_at=None, digest__created_at__gt=now - STALE, digest__store=F("store"))
-    waiting = waiting.order_by(F("claimed_at").asc(nulls_first=True), "pk").select_related("digest", "store", "user")
+    waiting = DigestMail.objects.filter(
+        free, sent_at=None, digest__created_at__gt=now - STALE, digest__store=F("store")
+    )
+    waiting = waiting.order_by(F("claimed_at").asc(nulls_first=True), "pk").select_related(
+        "digest", "store", "user"
+    )
     mail = waiting.select_for_update(skip_locked=True, of=("self",)).first()
     if mail:
         DigestMail.objects.filter(store=mail.store_id, pk=mail.pk).update(claimed_at=now)
@@ -117,7 +125,11 @@ def take() -> DigestMail | None:
 def send(mail: DigestMail, server) -> None:
     """Hands one mail to the mail server, in the reader's language, always under the same Message-ID."""
     user, store = mail.user, mail.store
-    alerts = LowStockAlert.objects.filter(store=store, digest=mail.digest_id).select_related("product").order_by("product__name", "pk")
+    alerts = (
+        LowStockAlert.objects.filter(store=store, digest=mail.digest_id)
+        .select_related("product")
+        .order_by("product__name", "pk")
+    )
     with translation.override(user.language):
         alerts = list(alerts)
         rows = [
@@ -130,7 +142,9 @@ def send(mail: DigestMail, server) -> None:
             for alert in alerts[:LISTED]
         ]
         where = " ".join(shop_name(store).split())
-        subject = ngettext("%(store)s: one product has run low", "%(store)s: %(count)d products have run low", len(alerts))
+        subject = ngettext(
+            "%(store)s: one product has run low", "%(store)s: %(count)d products have run low", len(alerts)
+        )
         name = " ".join((user.get_full_name() or user.get_username()).split())
         body = render_to_string(
             "emails/low_stock.txt",

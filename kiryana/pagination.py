@@ -8,7 +8,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from stores.api.problems import Invalid, fault
+from stores.authentication.problems import Invalid, fault
 from stores.queries import InvalidCursor, keyset_page
 
 USUAL, MOST = 50, settings.API_LIMITS["page"]

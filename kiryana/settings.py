@@ -242,8 +242,8 @@ API_GUESS_RATE = os.environ.get("API_GUESS_RATE", "30/m")
 # The most that is taken at once: bytes of a body, lines of a document, documents of a batch, rows of a page.
 API_LIMITS = {"body_bytes": 1024 * 1024, "lines": 500, "documents": 200, "page": 500}
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["stores.authentication.KeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["stores.authentication.HasScope"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["stores.authentication.keys.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["stores.authentication.keys.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["stores.api.parsers.StrictJSON"],
     "DEFAULT_PAGINATION_CLASS": "kiryana.pagination.KeysetPagination",

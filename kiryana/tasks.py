@@ -21,4 +21,6 @@ def forget_sessions(timestamp: int = 0) -> None:
 @app.task(queueing_lock="forget_jobs", pass_context=True)
 async def forget_jobs(context: job_context.JobContext, timestamp: int = 0) -> None:
     """Deletes jobs that ended more than a week ago, failed ones too."""
-    await builtin_tasks.remove_old_jobs(context, max_hours=24 * 7, remove_failed=True, remove_cancelled=True, remove_aborted=True)
+    await builtin_tasks.remove_old_jobs(
+        context, max_hours=24 * 7, remove_failed=True, remove_cancelled=True, remove_aborted=True
+    )

@@ -55,9 +55,18 @@ def server_error(request):
     if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         return bare_page(request, "500", 500)
     kept, path = [], request.path
-    if request.method == "POST" and "password" not in request.path and not any("password" in name for name in request.POST):
+    if (
+        request.method == "POST"
+        and "password" not in request.path
+        and not any("password" in name for name in request.POST)
+    ):
         path = request.get_full_path()
-        kept = [(name, value) for name, values in request.POST.lists() for value in values if name != "csrfmiddlewaretoken"]
+        kept = [
+            (name, value)
+            for name, values in request.POST.lists()
+            for value in values
+            if name != "csrfmiddlewaretoken"
+        ]
     response = bare_page(request, "503", 503, kept=kept, path=path)
     response["Retry-After"] = "30"
     return response

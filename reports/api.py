@@ -18,7 +18,7 @@ from inventory.models import StockLevel
 from reports import queries
 from reports.exports import FORMULA
 from stores.api.base import KeyViews, store_of
-from stores.api.problems import fault
+from stores.authentication.problems import fault
 from stores.filters import read_day
 from stores.models import ApiKey, Store
 

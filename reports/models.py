@@ -16,9 +16,16 @@ class DailyStock(models.Model):
     all products of a store's day is the number of its sales.
     """
 
-    store = models.ForeignKey(Store, models.PROTECT, related_name="+", verbose_name=_("store"), db_constraint=False, db_index=False)
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="+", verbose_name=_("store"), db_constraint=False, db_index=False
+    )
     product = models.ForeignKey(
-        Product, models.PROTECT, related_name="+", verbose_name=_("product"), db_constraint=False, db_index=False
+        Product,
+        models.PROTECT,
+        related_name="+",
+        verbose_name=_("product"),
+        db_constraint=False,
+        db_index=False,
     )
     business_date = models.DateField(_("business date"))
     opening = Quantity(_("opening"))

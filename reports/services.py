@@ -66,7 +66,9 @@ def rebuild_daily_stock(*, store: Store) -> Iterator[int]:
     transaction, because posting writes the level first and the day after it, and the levels are held here, taken in the
     order in which a basket takes them (R2).
     """
-    products = list(StockLevel.objects.filter(store=store).order_by("product").values_list("product", flat=True))
+    products = list(
+        StockLevel.objects.filter(store=store).order_by("product").values_list("product", flat=True)
+    )
     for start in range(0, len(products), CHUNK):
         chunk = products[start : start + CHUNK]
         with transaction.atomic(), connection.cursor() as cursor:

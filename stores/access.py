@@ -38,7 +38,9 @@ def get_store(request, code: str, act: str = "view") -> Store:
 
     A role that may not do `act` is answered 404 too: what somebody may not use is not there for him.
     """
-    store = get_object_or_404(Store.objects.for_user(request.user).annotate(role=F("memberships__role")), code=code)
+    store = get_object_or_404(
+        Store.objects.for_user(request.user).annotate(role=F("memberships__role")), code=code
+    )
     if not may(store.role, act):
         raise Http404
     request.store = store

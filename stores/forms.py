@@ -44,7 +44,14 @@ class NumberField(forms.Field):
         self.decimals, self.whole, self.zero = decimals, whole, zero
         mode = "decimal" if decimals else "numeric"
         widget = forms.TextInput(
-            {"class": "input input-number", "inputmode": mode, "autocomplete": "off", "maxlength": 40, "dir": "ltr", "enterkeyhint": "done"}
+            {
+                "class": "input input-number",
+                "inputmode": mode,
+                "autocomplete": "off",
+                "maxlength": 40,
+                "dir": "ltr",
+                "enterkeyhint": "done",
+            }
         )
         super().__init__(widget=options.pop("widget", widget), **options)
 
@@ -59,13 +66,19 @@ class NumberField(forms.Field):
             raise ValidationError(_("Write this number without commas."), code="not_a_number")
         found = re.fullmatch(r"(\d+)(?:\.(\d+))?", text, re.ASCII)
         if not found or len(text) > 40:
-            message = _("Must be above zero.") if re.fullmatch(r"[-−]\d+(\.\d+)?", text, re.ASCII) else _("Write a number, such as 12 or 1.250.")
+            message = (
+                _("Must be above zero.")
+                if re.fullmatch(r"[-−]\d+(\.\d+)?", text, re.ASCII)
+                else _("Write a number, such as 12 or 1.250.")
+            )
             raise ValidationError(message, code="not_a_number")
         if len(found[1].lstrip("0")) > self.whole:
             raise ValidationError(_("This number is too large."), code="out_of_range")
         if len((found[2] or "").rstrip("0")) > self.decimals:
             raise ValidationError(
-                _("At most %(max)d decimals.") % {"max": self.decimals} if self.decimals else _("Whole numbers only."),
+                _("At most %(max)d decimals.") % {"max": self.decimals}
+                if self.decimals
+                else _("Whole numbers only."),
                 code="too_many_decimals",
             )
         number = Decimal(text)
@@ -89,7 +102,9 @@ class TextField(forms.CharField):
     """Words people write. Direction marks that no Urdu text needs are dropped; control characters are refused."""
 
     def __init__(self, *, lines=1, **options):
-        widget = (forms.Textarea if lines > 1 else forms.TextInput)({"class": "input", "dir": "auto", **({"rows": lines} if lines > 1 else {})})
+        widget = (forms.Textarea if lines > 1 else forms.TextInput)(
+            {"class": "input", "dir": "auto", **({"rows": lines} if lines > 1 else {})}
+        )
         super().__init__(**{"max_length": 500, "widget": widget, **options})
         self.lines = lines
 
@@ -97,7 +112,9 @@ class TextField(forms.CharField):
         text = BIDI.sub("", super().to_python(value).replace("\r\n", "\n"))
         allowed = "\n\t" if self.lines > 1 else ""
         if any(unicodedata.category(char) in ("Cc", "Cs", "Cn") and char not in allowed for char in text):
-            raise ValidationError(_("This text holds characters that cannot be kept."), code="control_character")
+            raise ValidationError(
+                _("This text holds characters that cannot be kept."), code="control_character"
+            )
         return "" if not INVISIBLE.sub("", text) else text
 
 
@@ -113,7 +130,9 @@ class SignInForm(AuthenticationForm):
     """User name and password."""
 
     error_messages = {
-        "invalid_login": gettext_lazy("This user name and password do not fit together. Capital letters matter."),
+        "invalid_login": gettext_lazy(
+            "This user name and password do not fit together. Capital letters matter."
+        ),
         "inactive": gettext_lazy("This account is switched off. Ask head office."),
     }
 

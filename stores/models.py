@@ -50,7 +50,11 @@ class User(AbstractUser):
 def validate_timezone(name: str) -> None:
     """Refuses a zone that the time-zone database does not know."""
     if name not in available_timezones():
-        raise ValidationError(_("“%(name)s” is not a time zone. Use a name such as Asia/Karachi."), params={"name": name}, code="timezone")
+        raise ValidationError(
+            _("“%(name)s” is not a time zone. Use a name such as Asia/Karachi."),
+            params={"name": name},
+            code="timezone",
+        )
 
 
 class StoreQuerySet(models.QuerySet):
@@ -83,7 +87,11 @@ class Store(models.Model):
         _("code"),
         max_length=20,
         unique=True,
-        validators=[RegexValidator(r"^[A-Z0-9][A-Z0-9-]*\Z", _("Use capital letters, digits and hyphens, such as LHE-0001."))],
+        validators=[
+            RegexValidator(
+                r"^[A-Z0-9][A-Z0-9-]*\Z", _("Use capital letters, digits and hyphens, such as LHE-0001.")
+            )
+        ],
     )
     name = models.CharField(_("name"), max_length=200)
     name_ur = models.CharField(_("name in Urdu"), max_length=200, blank=True)
@@ -91,7 +99,9 @@ class Store(models.Model):
     area = models.CharField(_("area"), max_length=100, blank=True)
     city = models.CharField(_("city"), max_length=100, blank=True)
     phone = models.CharField(_("phone"), max_length=20, blank=True)
-    timezone = models.CharField(_("time zone"), max_length=50, default="Asia/Karachi", validators=[validate_timezone])
+    timezone = models.CharField(
+        _("time zone"), max_length=50, default="Asia/Karachi", validators=[validate_timezone]
+    )
     oversell_policy = models.CharField(
         _("sale beyond stock"), max_length=5, choices=OversellPolicy, default=OversellPolicy.WARN
     )
@@ -105,8 +115,13 @@ class Store(models.Model):
         verbose_name = _("store")
         verbose_name_plural = _("stores")
         constraints = [
-            models.CheckConstraint(condition=Q(oversell_policy__in=["block", "warn", "allow"]), name="store_oversell_policy_known"),
-            models.CheckConstraint(condition=Q(status__in=["open", "suspended", "closing", "closed"]), name="store_status_known"),
+            models.CheckConstraint(
+                condition=Q(oversell_policy__in=["block", "warn", "allow"]),
+                name="store_oversell_policy_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["open", "suspended", "closing", "closed"]), name="store_status_known"
+            ),
         ]
         indexes = [models.Index(fields=["city", "code"], name="store_city")]
 
@@ -140,7 +155,9 @@ class Membership(models.Model):
         verbose_name_plural = _("memberships")
         constraints = [
             models.UniqueConstraint(fields=["store", "user"], name="membership_once"),
-            models.CheckConstraint(condition=Q(role__in=["owner", "manager", "cashier", "auditor"]), name="membership_role_known"),
+            models.CheckConstraint(
+                condition=Q(role__in=["owner", "manager", "cashier", "auditor"]), name="membership_role_known"
+            ),
         ]
 
     def __str__(self):
@@ -168,14 +185,18 @@ class ApiKey(models.Model):
     public_id = models.CharField(_("public id"), max_length=10, unique=True, editable=False)
     digest = models.CharField(_("digest"), max_length=64, editable=False)
     name = models.CharField(_("name"), max_length=100)
-    scopes = ArrayField(models.CharField(max_length=20, choices=Scope), verbose_name=_("scopes"), default=list)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=Scope), verbose_name=_("scopes"), default=list
+    )
     stores = models.ManyToManyField(Store, related_name="api_keys", blank=True, verbose_name=_("stores"))
     all_stores = models.BooleanField(_("all stores"), default=False)
     rate = models.PositiveIntegerField(
         _("requests a minute"), null=True, blank=True, help_text=_("Empty: the usual rate.")
     )
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
-    created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, editable=False, related_name="+")
+    created_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)

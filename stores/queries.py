@@ -21,7 +21,9 @@ class KeysetPage:
     next: str | None
 
 
-def keyset_page(queryset: QuerySet, *, order: str, limit: int, cursor: str = "", scope: str = "") -> KeysetPage:
+def keyset_page(
+    queryset: QuerySet, *, order: str, limit: int, cursor: str = "", scope: str = ""
+) -> KeysetPage:
     """One page of `queryset`, ordered by one field (`-` for falling) and then by id in the same direction.
 
     `scope` names what the cursor belongs to (list, filters, reader); a cursor of another scope is refused. One query.
@@ -37,7 +39,9 @@ def keyset_page(queryset: QuerySet, *, order: str, limit: int, cursor: str = "",
         if field in ("id", "pk"):
             queryset = queryset.filter(**{f"pk__{side}": pk})
         else:
-            queryset = queryset.filter(Q(**{f"{field}__{side}": value}) | Q(**{field: value, f"pk__{side}": pk}))
+            queryset = queryset.filter(
+                Q(**{f"{field}__{side}": value}) | Q(**{field: value, f"pk__{side}": pk})
+            )
             queryset = queryset.filter(**{f"{field}__{side}e": value})
     sign = "-" if down else ""
     keys = [sign + "pk"] if field in ("id", "pk") else [sign + field, sign + "pk"]

@@ -33,7 +33,11 @@ def create_key(
     scopes, stores = sorted(set(scopes)), list(stores)
     unknown = set(scopes) - set(ApiKey.Scope.values)
     if unknown:
-        raise KeyRefused(_("Unknown scope: %(scopes)s."), code="unknown_scope", params={"scopes": ", ".join(sorted(unknown))})
+        raise KeyRefused(
+            _("Unknown scope: %(scopes)s."),
+            code="unknown_scope",
+            params={"scopes": ", ".join(sorted(unknown))},
+        )
     if not scopes:
         raise KeyRefused(_("Choose at least one scope."), code="no_scope")
     if not stores and not all_stores:
@@ -56,7 +60,9 @@ def create_key(
 
 
 @transaction.atomic
-def rotate_key(*, key: ApiKey, grace: timedelta = timedelta(days=1), by: User | None = None) -> tuple[ApiKey, str]:
+def rotate_key(
+    *, key: ApiKey, grace: timedelta = timedelta(days=1), by: User | None = None
+) -> tuple[ApiKey, str]:
     """Makes a successor with the same rights; the old key keeps working for `grace`, then runs out.
 
     Refuses a key that no longer works.
@@ -98,7 +104,9 @@ def create_user(
 ) -> User:
     """Makes a user with his memberships and groups. Refuses a taken name and an unknown role."""
     if User.objects.filter(username=username).exists():
-        raise ValidationError(_("The user name %(name)s is taken."), code="duplicate_username", params={"name": username})
+        raise ValidationError(
+            _("The user name %(name)s is taken."), code="duplicate_username", params={"name": username}
+        )
     user = User(
         username=username, email=email, language=language, is_staff=is_staff, is_superuser=is_superuser
     )

@@ -44,7 +44,12 @@ def signed_in(view):
             return view(request, *args, **options)
         if request.method != "POST":
             return redirect_to_login(request.get_full_path())
-        sent = [[name, value] for name, values in request.POST.lists() for value in values if name != "csrfmiddlewaretoken"]
+        sent = [
+            [name, value]
+            for name, values in request.POST.lists()
+            for value in values
+            if name != "csrfmiddlewaretoken"
+        ]
         context = {"form": SignInForm(request), "next": request.get_full_path(), "kept": json.dumps(sent)}
         return render(request, "stores/login.html", context, status=401)
 
@@ -63,7 +68,9 @@ def kept_fields(request) -> list[tuple[str, str]]:
 def next_page(request, default: str = "home") -> str:
     """Where `next` leads if that is a page of this site, else `default`."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    if "\0" not in target and url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
+    if "\0" not in target and url_has_allowed_host_and_scheme(
+        target, {request.get_host()}, request.is_secure()
+    ):
         return target
     return default
 
@@ -73,7 +80,13 @@ def attempts_left(request) -> int:
     name = request.POST.get("username", "").strip().casefold()[:150]
     wait = 0
     for group, key in (("sign-in:address", client_address(request)), ("sign-in:name", name)):
-        usage = get_usage(request, group=group, key=lambda _group, _request, key=key: key, rate=settings.LOGIN_RATE, increment=True)
+        usage = get_usage(
+            request,
+            group=group,
+            key=lambda _group, _request, key=key: key,
+            rate=settings.LOGIN_RATE,
+            increment=True,
+        )
         if usage and usage["should_limit"]:
             wait = max(wait, usage["time_left"], 1)
     return math.ceil(wait)
@@ -84,7 +97,9 @@ def too_many(seconds: int) -> str:
     if seconds < 120:
         wait = ngettext("%(n)d second", "%(n)d seconds", seconds) % {"n": seconds}
     else:
-        wait = ngettext("%(n)d minute", "%(n)d minutes", math.ceil(seconds / 60)) % {"n": math.ceil(seconds / 60)}
+        wait = ngettext("%(n)d minute", "%(n)d minutes", math.ceil(seconds / 60)) % {
+            "n": math.ceil(seconds / 60)
+        }
     return _("Too many attempts to sign in. Nothing is lost: try again in %(wait)s.") % {"wait": wait}
 
 
@@ -140,7 +155,12 @@ def language(request):
 def keep_language(response, language: str):
     """Remembers the language on this phone for a year, for pages without a user."""
     response.set_cookie(
-        settings.LANGUAGE_COOKIE_NAME, language, max_age=timedelta(days=365), httponly=True, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE
+        settings.LANGUAGE_COOKIE_NAME,
+        language,
+        max_age=timedelta(days=365),
+        httponly=True,
+        samesite="Lax",
+        secure=settings.SESSION_COOKIE_SECURE,
     )
     return response
 
@@ -172,7 +192,11 @@ def store_list(request):
     rows = mine.annotate(role=F("memberships__role")).order_by("code")
     for word in western_digits(search).split()[:8]:
         rows = rows.filter(
-            Q(code__icontains=word) | Q(name__icontains=word) | Q(name_ur__icontains=word) | Q(area__icontains=word) | Q(city__icontains=word)
+            Q(code__icontains=word)
+            | Q(name__icontains=word)
+            | Q(name_ur__icontains=word)
+            | Q(area__icontains=word)
+            | Q(city__icontains=word)
         )
     page = Paginator(rows, STORES_PER_PAGE).get_page(request.GET.get("page"))
     for row in page:
@@ -188,7 +212,9 @@ def profile(request):
     """The user's language and password."""
     data = request.POST if request.method == "POST" else None
     act = request.POST.get("act")
-    language_form = LanguageForm(data if act == "language" else None, instance=User.objects.get(pk=request.user.pk))
+    language_form = LanguageForm(
+        data if act == "language" else None, instance=User.objects.get(pk=request.user.pk)
+    )
     password_form = PasswordForm(request.user, data if act == "password" else None)
     if act == "language" and language_form.is_valid():
         user = language_form.save()
@@ -200,4 +226,6 @@ def profile(request):
         update_session_auth_hash(request, password_form.user)
         messages.success(request, _("The password is changed."))
         return redirect("profile")
-    return render(request, "stores/profile.html", {"language_form": language_form, "password_form": password_form})
+    return render(
+        request, "stores/profile.html", {"language_form": language_form, "password_form": password_form}
+    )

@@ -14,9 +14,16 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def sugar(category):
     product = Product.objects.create(
-        sku="SGR-0001", name="Sugar 1 kg", name_ur="چینی 1 کلو", aliases="cheeni chini shakar", category=category, selling_price=165
+        sku="SGR-0001",
+        name="Sugar 1 kg",
+        name_ur="چینی 1 کلو",
+        aliases="cheeni chini shakar",
+        category=category,
+        selling_price=165,
     )
-    Product.objects.create(sku="SLT-0001", name="Salt 800 g", name_ur="نمک", category=category, selling_price=60)
+    Product.objects.create(
+        sku="SLT-0001", name="Salt 800 g", name_ur="نمک", category=category, selling_price=60
+    )
     return product
 
 

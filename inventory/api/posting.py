@@ -24,7 +24,7 @@ from inventory.services import (
     post_document,
 )
 from stores.api.base import no_such_store
-from stores.api.problems import Fault, Invalid, Problem, fault
+from stores.authentication.problems import Fault, Invalid, Problem, fault
 from stores.models import ApiKey, Store
 
 AS_THEY_ARE = (AlreadyReversed, ReferenceReused, StoreNotOpen)

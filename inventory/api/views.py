@@ -30,7 +30,7 @@ from inventory.filters import DocumentFilter, LevelFilter, MovementFilter
 from inventory.models import Document, Movement, Reason, StockLevel
 from inventory.services import Actor, Posted, Refused, reverse_document
 from stores.api.base import KeyViews, store_of, valid
-from stores.api.problems import CODES, Fault, Problem, problem_of_database
+from stores.authentication.problems import CODES, Fault, Problem, problem_of_database
 from stores.models import ApiKey
 
 Scope = ApiKey.Scope

@@ -188,6 +188,7 @@ ORDER BY l.product_id, l.document_no, l.line_no
 RETURNING *
 )
 """
+NO_ANSWER = "SELECT FROM d WHERE false"
 ANSWER = """
 SELECT d.reference, d.id, m.recorded_at, m.id, m.line_no, m.product_id, m.quantity, m.entered_quantity, m.entered_pack_id,
        m.unit_price, m.line_total, m.unit_cost, m.cost_estimated, m.oversell, m.balance_after, m.average_cost_after, m.seq,
@@ -251,7 +252,7 @@ def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = Tr
     }
     with connection.cursor() as cursor:
         if not answer:
-            cursor.execute(POST + "SELECT reference, NULL FROM d WHERE false", given)
+            cursor.execute(POST + NO_ANSWER, given)
             return {}
         cursor.execute(POST + ANSWER, given)
         answers = {}
@@ -329,7 +330,9 @@ def explain(error: DatabaseError, store: Store, drafts: Sequence[Draft], lines: 
     """The refusal, in words, behind an error of the database; the error itself where it is none of ours."""
     name = constraint_of(error)
     if getattr(error.__cause__, "sqlstate", None) == "22003":  # numeric value out of range
-        return InvalidDocument(_("The stock would grow beyond what can be written."), code="out_of_range", field="lines")
+        return InvalidDocument(
+            _("The stock would grow beyond what can be written."), code="out_of_range", field="lines"
+        )
     if name == "movement_within_stock":
         return short_of_stock(store, drafts[0], lines)
     if name in ("document_reversed_once", "movement_reversed_once"):

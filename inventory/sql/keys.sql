@@ -3,8 +3,7 @@
 DO $$
 DECLARE t text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['inventory_document', 'inventory_movement', 'inventory_lowstockalert',
-                           'inventory_alertdigest', 'inventory_digestmail'] LOOP
+  FOREACH t IN ARRAY ARRAY['inventory_document', 'inventory_movement', 'inventory_alertdigest', 'inventory_digestmail'] LOOP
     EXECUTE format('ALTER TABLE %I DROP CONSTRAINT %I, ADD PRIMARY KEY (store_id, id)', t, t || '_pkey');
   END LOOP;
 END $$;
@@ -13,6 +12,8 @@ END $$;
 -- take it for as good as the exact one, and read the whole store for each posting.
 ALTER TABLE inventory_stocklevel DROP CONSTRAINT inventory_stocklevel_pkey, DROP CONSTRAINT level_once,
   ADD CONSTRAINT level_once PRIMARY KEY (store_id, product_id);
+
+ALTER TABLE inventory_lowstockalert DROP CONSTRAINT inventory_lowstockalert_pkey, ADD PRIMARY KEY (store_id, product_id, id);
 
 ALTER TABLE inventory_document
   ADD CONSTRAINT document_reverses_own_store FOREIGN KEY (store_id, reverses_id) REFERENCES inventory_document (store_id, id),

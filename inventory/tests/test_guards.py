@@ -59,7 +59,10 @@ def test_the_ledger_is_never_emptied(stocked, table):
     assert refused(f"TRUNCATE inventory_{table} CASCADE") == guard
 
 
-@pytest.mark.parametrize("column", ["on_hand = 1", "average_cost = 1", "seq = 7", "oversold_since = now()", "cost_estimated = true"])
+@pytest.mark.parametrize(
+    "column",
+    ["on_hand = 1", "average_cost = 1", "seq = 7", "oversold_since = now()", "cost_estimated = true"],
+)
 def test_stock_cannot_be_set_without_a_movement(stocked, column):
     assert refused(f"UPDATE inventory_stocklevel SET {column}") == "level_changes_only_by_posting"
 
@@ -81,7 +84,10 @@ def test_saving_a_level_that_was_read_before_a_sale_is_refused(stocked, post, gh
 
 def test_settings_of_a_level_must_make_sense(stocked):
     assert refused("UPDATE inventory_stocklevel SET reorder_point = -1") == "level_settings_make_sense"
-    assert refused("UPDATE inventory_stocklevel SET reorder_point = 5, target_level = 4") == "level_settings_make_sense"
+    assert (
+        refused("UPDATE inventory_stocklevel SET reorder_point = 5, target_level = 4")
+        == "level_settings_make_sense"
+    )
 
 
 @pytest.mark.parametrize(("kind", "quantity"), [
@@ -92,7 +98,10 @@ def test_the_sign_must_fit_the_kind(stocked, post, ghee, kind, quantity):
     document.kind = kind
     with pytest.raises(IntegrityError) as refusal:
         raw_movement(document, ghee, quantity=quantity)
-    assert refusal.value.__cause__.diag.constraint_name in ("movement_sign_fits_kind", "movement_returned_at_most_sold")
+    assert refusal.value.__cause__.diag.constraint_name in (
+        "movement_sign_fits_kind",
+        "movement_returned_at_most_sold",
+    )
     assert stocked(ghee).on_hand == 23
 
 
@@ -100,7 +109,12 @@ def test_a_wrong_sum_or_number_in_the_row_is_not_believed(stocked, post, ghee):
     document = post(Kind.SALE, (ghee, 1)).document
     raw_movement(document, ghee, quantity=-2, balance_after=500, seq=77, average_cost_after=1, unit_cost=1)
     movement = Movement.objects.get(line_no=99)
-    assert (movement.balance_after, movement.seq, movement.unit_cost, movement.average_cost_after) == (21, 3, 510, 510)
+    assert (movement.balance_after, movement.seq, movement.unit_cost, movement.average_cost_after) == (
+        21,
+        3,
+        510,
+        510,
+    )
 
 
 def test_a_forked_chain_is_refused_by_its_key(stocked, post, ghee):
@@ -174,7 +188,11 @@ def test_a_reversal_must_mirror_what_it_reverses(stocked, post, ghee, atta):
     sale = post(Kind.SALE, (ghee, 2))
     void = post(Kind.SALE, (atta, 1)).document
     original = sale.movements[0]
-    mirror = {"reverses_id": original.pk, "unit_price": original.unit_price, "line_total": original.line_total}
+    mirror = {
+        "reverses_id": original.pk,
+        "unit_price": original.unit_price,
+        "line_total": original.line_total,
+    }
     for change in [{"quantity": 1}, {"quantity": 2, "line_total": 5}]:
         with pytest.raises(IntegrityError) as refusal:
             raw_movement(void, ghee, **{**mirror, **change})
@@ -188,7 +206,9 @@ def test_a_reversal_must_mirror_what_it_reverses(stocked, post, ghee, atta):
 def test_the_flag_and_the_sign_of_a_level_go_together(stocked, ghee):
     without("inventory_stocklevel", "level_changes_only_by_posting")
     assert refused("UPDATE inventory_stocklevel SET on_hand = -1") == "level_below_zero_only_flagged"
-    assert refused("UPDATE inventory_stocklevel SET oversold_since = now()") == "level_below_zero_only_flagged"
+    assert (
+        refused("UPDATE inventory_stocklevel SET oversold_since = now()") == "level_below_zero_only_flagged"
+    )
 
 
 def test_the_service_says_in_words_what_the_database_refused(stocked, post, ghee):

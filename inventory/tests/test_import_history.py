@@ -41,7 +41,9 @@ MOVEMENTS = """seq,occurred_at,store,sku,type,delta,line_total,reference
 
 def run(folder, *options, processes=1):
     out = io.StringIO()
-    call_command("import_history", str(folder), *options, processes=processes, stdout=out, stderr=io.StringIO())
+    call_command(
+        "import_history", str(folder), *options, processes=processes, stdout=out, stderr=io.StringIO()
+    )
     return out.getvalue()
 
 
@@ -58,7 +60,12 @@ def folder(tmp_path):
 
 
 def nothing_is_there():
-    return not (Store.objects.exists() or Product.objects.exists() or Category.objects.exists() or Document.objects.exists())
+    return not (
+        Store.objects.exists()
+        or Product.objects.exists()
+        or Category.objects.exists()
+        or Document.objects.exists()
+    )
 
 
 def table(name):
@@ -71,18 +78,31 @@ def test_two_weeks_of_twenty_stores_reconcile_to_the_last_unit():
     assert "Closing stock and daily sales are as expected." in run(SAMPLE, "--check", processes=2)
     levels = {
         (store, sku): (on_hand, seq)
-        for store, sku, on_hand, seq in StockLevel.objects.values_list("store__code", "product__sku", "on_hand", "seq")
+        for store, sku, on_hand, seq in StockLevel.objects.values_list(
+            "store__code", "product__sku", "on_hand", "seq"
+        )
     }
-    expected = {(row["store"], row["sku"]): (Decimal(row["quantity"]), int(row["movements"])) for row in table("closing_stock")}
+    expected = {
+        (row["store"], row["sku"]): (Decimal(row["quantity"]), int(row["movements"]))
+        for row in table("closing_stock")
+    }
     assert levels == expected
     told = json.loads((SAMPLE / "expected.json").read_text(), parse_float=Decimal)
     lines = {kind: Movement.objects.filter(kind=kind.lower()).count() for kind in told["lines"]}
     assert lines == told["lines"]
-    assert sum(Movement.objects.filter(kind="sale").values_list("line_total", flat=True)) == Decimal(told["revenue"])
+    assert sum(Movement.objects.filter(kind="sale").values_list("line_total", flat=True)) == Decimal(
+        told["revenue"]
+    )
     sales = [row for row in table("movements") if row["type"] == "SALE"]
-    charged = Movement.objects.filter(kind="sale").values_list("store__code", "document__reference", "product__sku", "line_total")
-    assert sorted(charged) == sorted((row["store"], row["reference"], row["sku"], Decimal(row["line_total"])) for row in sales)
-    assert Document.objects.filter(kind="sale").count() == len({(row["store"], row["reference"]) for row in sales})
+    charged = Movement.objects.filter(kind="sale").values_list(
+        "store__code", "document__reference", "product__sku", "line_total"
+    )
+    assert sorted(charged) == sorted(
+        (row["store"], row["reference"], row["sku"], Decimal(row["line_total"])) for row in sales
+    )
+    assert Document.objects.filter(kind="sale").count() == len(
+        {(row["store"], row["reference"]) for row in sales}
+    )
     # The same again finds all of it.
     run(SAMPLE, "--check")
     assert Movement.objects.count() == sum(told["lines"].values())
@@ -91,22 +111,41 @@ def test_two_weeks_of_twenty_stores_reconcile_to_the_last_unit():
 def test_a_small_history_is_taken_as_it_was(folder):
     run(folder())
     anarkali, bazar = Store.objects.order_by("code")
-    assert {(level.store.code, level.product.sku): level.on_hand for level in StockLevel.objects.select_related("store", "product")} == {
+    assert {
+        (level.store.code, level.product.sku): level.on_hand
+        for level in StockLevel.objects.select_related("store", "product")
+    } == {
         ("A-1", "ATTA"): Decimal("99.731"),
         ("A-1", "GHEE"): 21,
         ("A-1", "SOAP"): 11,
         ("B-1", "GHEE"): 0,
     }
     basket = Document.objects.get(reference="A1")
-    assert (basket.kind, basket.line_count, basket.total, basket.source) == (Kind.SALE, 3, Decimal("1781.50"), "import")
-    assert [str(line.unit_price) for line in basket.movements.order_by("line_no")] == ["130.04", "560.50", "560.50"]
+    assert (basket.kind, basket.line_count, basket.total, basket.source) == (
+        Kind.SALE,
+        3,
+        Decimal("1781.50"),
+        "import",
+    )
+    assert [str(line.unit_price) for line in basket.movements.order_by("line_no")] == [
+        "130.04",
+        "560.50",
+        "560.50",
+    ]
     assert str(basket.business_date) == "2017-01-02"  # half past midnight in Karachi
     assert str(Document.objects.get(store=bazar, reference="B1").business_date) == "2016-12-31"
     sold = Movement.objects.get(product__sku="SOAP", kind="sale")
     assert (sold.balance_after, sold.oversell, sold.cost_estimated) == (-1, "late", True)
-    assert Document.objects.filter(store=anarkali, kind="opening").values_list("line_count", flat=True).get() == 2
+    assert (
+        Document.objects.filter(store=anarkali, kind="opening").values_list("line_count", flat=True).get()
+        == 2
+    )
     ghee = Product.objects.get(sku="GHEE")
-    assert (ghee.category.name, ghee.category.parent.name, ghee.selling_price) == ("GHEE", "GROCERY", Decimal("560.50"))
+    assert (ghee.category.name, ghee.category.parent.name, ghee.selling_price) == (
+        "GHEE",
+        "GROCERY",
+        Decimal("560.50"),
+    )
     assert ghee.packs.get().units_per_pack == 12
     assert Product.objects.get(sku="SOAP").category.parent is None
     assert Product.objects.get(sku="ATTA").quantity_step == Decimal("0.001")
@@ -165,26 +204,50 @@ def changed(line, old, new):
         ({"movements": changed(5, "561.00", "561.005")}, "line 5: line_total"),
         ({"movements": changed(5, ",B1", ",")}, "line 5: a sale needs the reference"),
         ({"movements": changed(5, ",B1", ",B 1")}, "line 5: a reference has"),
-        ({"movements": changed(10, ",R1", ",A1")}, "line 10: the reference A1 was used above at another time"),
+        (
+            {"movements": changed(10, ",R1", ",A1")},
+            "line 10: the reference A1 was used above at another time",
+        ),
         ({"movements": changed(10, "RECEIPT", "GIFT")}, "line 10: type “GIFT”"),
-        ({"movements": changed(9, "SALE,-1", "RECEIPT,1")}, "line 9: the reference A1 stands for another type"),
+        (
+            {"movements": changed(9, "SALE,-1", "RECEIPT,1")},
+            "line 9: the reference A1 stands for another type",
+        ),
         ({"movements": changed(10, "A-1", "C-1")}, "line 10: the store “C-1” is not in stores.csv"),
         ({"movements": changed(10, "SOAP", "RICE")}, "line 10: the product “RICE” is not in products.csv"),
-        ({"movements": changed(10, "2017-01-02T10:00:00+05:00", "2017-01-02T10:00:00")}, "line 10: occurred_at"),
-        ({"movements": changed(10, "2017-01-02T10", "2017-02-30T10")}, "line 10: occurred_at “2017-02-30T10:00:00+05:00” does not exist"),
-        ({"movements": changed(10, "2017-01-02T10", "2017-01-01T10")}, "line 10: the time lies before that of the line above"),
+        (
+            {"movements": changed(10, "2017-01-02T10:00:00+05:00", "2017-01-02T10:00:00")},
+            "line 10: occurred_at",
+        ),
+        (
+            {"movements": changed(10, "2017-01-02T10", "2017-02-30T10")},
+            "line 10: occurred_at “2017-02-30T10:00:00+05:00” does not exist",
+        ),
+        (
+            {"movements": changed(10, "2017-01-02T10", "2017-01-01T10")},
+            "line 10: the time lies before that of the line above",
+        ),
         ({"movements": changed(10, "2017", "2999")}, "line 10: the time lies in the future"),
         ({"movements": changed(2, "2017", "1999")}, "line 2: the time lies before the year 2000"),
         ({"movements": changed(10, ",R1", "")}, "line 10: 7 fields"),
         ({"movements": changed(10, ",R1", ",R1,x")}, "line 10: 9 fields"),
-        ({"movements": MOVEMENTS.replace("line_total", "total", 1)}, "movements.csv, line 1: the column line_total is missing"),
+        (
+            {"movements": MOVEMENTS.replace("line_total", "total", 1)},
+            "movements.csv, line 1: the column line_total is missing",
+        ),
         ({"movements": MOVEMENTS + '"'}, "line 11: not readable"),
         ({"products": PRODUCTS.replace("560.50", "Rs 560")}, "products.csv, line 3: the price “Rs 560”"),
-        ({"products": PRODUCTS.replace("SOAP,Soap", "ATTA,Soap")}, "products.csv, line 4: the product ATTA appears twice"),
+        (
+            {"products": PRODUCTS.replace("SOAP,Soap", "ATTA,Soap")},
+            "products.csv, line 4: the product ATTA appears twice",
+        ),
         ({"products": PRODUCTS.replace("SOAP,Soap", "SO AP,Soap")}, "products.csv, line 4: sku “SO AP”"),
         ({"products": PRODUCTS.replace("SOAP,Soap", "SOAP," + "x" * 201)}, "line 4: name is longer than 200"),
         ({"products": PRODUCTS.replace("Soap", "")}, "line 4: a product needs a SKU and a name"),
-        ({"products": PRODUCTS.replace("8964000123456", "2100001000004")}, "line 3: the barcode 2100001000004 belongs"),
+        (
+            {"products": PRODUCTS.replace("8964000123456", "2100001000004")},
+            "line 3: the barcode 2100001000004 belongs",
+        ),
         ({"products": PRODUCTS.replace("pc,0,560.50", "box,0,560.50")}, "line 3: the unit “box”"),
         ({"stores": STORES.replace("Asia/Karachi", "Asia/Atlantis")}, "stores.csv, line 2: timezone"),
         ({"stores": STORES.replace("A-1", "a 1")}, "stores.csv, line 2: code"),
@@ -260,7 +323,12 @@ def test_a_killed_import_is_finished_by_the_next(folder, monkeypatch, dies_at):
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
-        ("closing_stock.csv", "A-1,GHEE,21,3", "A-1,GHEE,20,3", "closing_stock.csv, line 3: A-1 GHEE has 21.000 after 3 movements, not 20"),
+        (
+            "closing_stock.csv",
+            "A-1,GHEE,21,3",
+            "A-1,GHEE,20,3",
+            "closing_stock.csv, line 3: A-1 GHEE has 21.000 after 3 movements, not 20",
+        ),
         ("closing_stock.csv", "A-1,GHEE,21,3", "A-1,GHEE,21,5", "closing_stock.csv, line 3"),
         ("closing_stock.csv", "B-1,GHEE", "B-1,ATTA", "closing_stock.csv, line 5: B-1 ATTA has None"),
         ("closing_stock.csv", "B-1,GHEE,0,2\n", "", "B-1 GHEE has 0.000 on hand but is not in closing_stock"),
@@ -269,7 +337,9 @@ def test_a_killed_import_is_finished_by_the_next(folder, monkeypatch, dies_at):
     ],
 )
 def test_the_check_sees_what_differs(folder, file, old, new, words):
-    made = folder(closing_stock="store,sku,quantity,movements\nA-1,ATTA,99.731,2\nA-1,GHEE,21,3\nA-1,SOAP,11,2\nB-1,GHEE,0,2\n")
+    made = folder(
+        closing_stock="store,sku,quantity,movements\nA-1,ATTA,99.731,2\nA-1,GHEE,21,3\nA-1,SOAP,11,2\nB-1,GHEE,0,2\n"
+    )
     day = {"business_date": "2017-01-02", "baskets": 2, "lines": 4, "units": "4.769", "revenue": "1871.50"}
     (made / "expected.json").write_text(json.dumps({"daily": {"A-1": [day]}}))
     run(made, "--check")

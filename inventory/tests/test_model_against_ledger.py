@@ -8,11 +8,25 @@ from django.db import connection, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from catalog.models import Category, Product
 from inventory.models import Document, Kind, LowStockAlert, Movement, StockLevel
-from inventory.services import Actor, AlreadyReversed, InsufficientStock, InvalidDocument, Line, post_document, reverse_document
+from inventory.services import (
+    Actor,
+    AlreadyReversed,
+    InsufficientStock,
+    InvalidDocument,
+    Line,
+    post_document,
+    reverse_document,
+)
 from reports.models import DailyStock
 from stores.models import Store, User
 
@@ -56,7 +70,13 @@ class Shop(RuleBasedStateMachine):
         self.actor = Actor.on_page(User.objects.create_user("model"), "owner")
         self.products = [
             Product.objects.create(
-                sku=f"M-{n}", name=f"M {n}", category=category, unit="kg", quantity_step=Decimal("0.001"), cost_price=Decimal(100 + n), selling_price=Decimal(150)
+                sku=f"M-{n}",
+                name=f"M {n}",
+                category=category,
+                unit="kg",
+                quantity_step=Decimal("0.001"),
+                cost_price=Decimal(100 + n),
+                selling_price=Decimal(150),
             )
             for n in range(3)
         ]
@@ -68,10 +88,14 @@ class Shop(RuleBasedStateMachine):
         self.atomic.__exit__(None, None, None)
 
     def post(self, kind, lines, **options):
-        made = [Line(product=self.products[n], quantity=quantity, unit_cost=cost) for n, quantity, cost in lines]
+        made = [
+            Line(product=self.products[n], quantity=quantity, unit_cost=cost) for n, quantity, cost in lines
+        ]
         ago = options.pop("ago", 0)
         when = timezone.now() - timedelta(days=ago, seconds=1) if ago else None
-        return post_document(store=self.store, kind=kind, lines=made, actor=self.actor, occurred_at=when, **options)
+        return post_document(
+            store=self.store, kind=kind, lines=made, actor=self.actor, occurred_at=when, **options
+        )
 
     def keep(self, posted, kind, lines):
         done = [(n, self.shelves[n].move(quantity, cost), quantity) for n, quantity, cost in lines]
@@ -83,7 +107,11 @@ class Shop(RuleBasedStateMachine):
         # Lines are posted in the order of their products.
         self.keep(posted, Kind.RECEIPT, sorted(lines, key=lambda line: line[0]))
 
-    @rule(lines=st.lists(st.tuples(products, quantities), min_size=1, max_size=4), ago=days, confirm=st.booleans())
+    @rule(
+        lines=st.lists(st.tuples(products, quantities), min_size=1, max_size=4),
+        ago=days,
+        confirm=st.booleans(),
+    )
     def sell(self, lines, ago, confirm):
         lines = [(n, quantity, None) for n, quantity in lines]
         left = [shelf.on_hand for shelf in self.shelves]
@@ -96,9 +124,18 @@ class Shop(RuleBasedStateMachine):
                 self.post(Kind.SALE, lines, ago=ago)
             return
         posted = self.post(Kind.SALE, lines, ago=ago, confirm_oversell=confirm)
-        self.keep(posted, Kind.SALE, [(n, -quantity, None) for n, quantity, _ in sorted(lines, key=lambda line: line[0])])
+        self.keep(
+            posted,
+            Kind.SALE,
+            [(n, -quantity, None) for n, quantity, _ in sorted(lines, key=lambda line: line[0])],
+        )
 
-    @rule(n=products, quantity=quantities, kind=st.sampled_from([Kind.WASTAGE, Kind.ADJUSTMENT]), up=st.booleans())
+    @rule(
+        n=products,
+        quantity=quantities,
+        kind=st.sampled_from([Kind.WASTAGE, Kind.ADJUSTMENT]),
+        up=st.booleans(),
+    )
     def correct(self, n, quantity, kind, up):
         signed = quantity if kind == Kind.ADJUSTMENT and up else -quantity
         said = signed if kind == Kind.ADJUSTMENT else quantity
@@ -159,14 +196,20 @@ class Shop(RuleBasedStateMachine):
             if level is None:
                 assert shelf.lines == 0
                 continue
-            assert (level.on_hand, level.average_cost, level.seq) == (shelf.on_hand, shelf.average, shelf.lines)
+            assert (level.on_hand, level.average_cost, level.seq) == (
+                shelf.on_hand,
+                shelf.average,
+                shelf.lines,
+            )
             assert (level.oversold_since is not None) == (shelf.on_hand < 0)
 
     @invariant()
     def the_ledger_adds_up(self):
         for product in self.products:
             balance = Decimal(0)
-            for number, line in enumerate(Movement.objects.filter(store=self.store, product=product).order_by("seq"), 1):
+            for number, line in enumerate(
+                Movement.objects.filter(store=self.store, product=product).order_by("seq"), 1
+            ):
                 balance += line.quantity
                 assert (line.seq, line.balance_after) == (number, balance)
 
@@ -174,7 +217,9 @@ class Shop(RuleBasedStateMachine):
     def the_days_add_up(self):
         for product in self.products:
             lines, balance = list(Movement.objects.filter(store=self.store, product=product)), Decimal(0)
-            rows = list(DailyStock.objects.filter(store=self.store, product=product).order_by("business_date"))
+            rows = list(
+                DailyStock.objects.filter(store=self.store, product=product).order_by("business_date")
+            )
             assert [row.business_date for row in rows] == sorted({line.business_date for line in lines})
             for row in rows:
                 today = [line for line in lines if line.business_date == row.business_date]
@@ -183,13 +228,20 @@ class Shop(RuleBasedStateMachine):
                 balance += sum(line.quantity for line in today)
                 assert row.closing == balance == row.opening + row.received - row.sold + row.other
                 assert row.sold == -sum(line.quantity for line in sales)
-                assert row.revenue == sum(line.line_total if line.quantity < 0 else -line.line_total for line in sales)
-                gone = [(-line.quantity * line.unit_cost).quantize(Decimal("0.0001"), ROUND_HALF_UP) for line in sales]
+                assert row.revenue == sum(
+                    line.line_total if line.quantity < 0 else -line.line_total for line in sales
+                )
+                gone = [
+                    (-line.quantity * line.unit_cost).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+                    for line in sales
+                ]
                 assert row.cost == sum(gone)
 
     @invariant()
     def an_open_alert_means_low_stock(self):
-        open_now = list(LowStockAlert.objects.filter(store=self.store).open().values_list("product", flat=True))
+        open_now = list(
+            LowStockAlert.objects.filter(store=self.store).open().values_list("product", flat=True)
+        )
         assert len(open_now) == len(set(open_now))
         for level in StockLevel.objects.filter(store=self.store):
             assert level.product_id not in open_now or level.on_hand <= level.reorder_point
@@ -199,7 +251,11 @@ def test_any_sequence_of_acts(db):
     run_state_machine_as_test(
         Shop,
         settings=settings(
-            max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+            max_examples=25,
+            stateful_step_count=15,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            derandomize=True,
         ),
     )
     assert not Document.objects.exists()

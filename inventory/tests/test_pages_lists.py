@@ -32,7 +32,12 @@ def see(client, store, manager):
 @pytest.fixture
 def shelf(store, post, category):
     """Sixty soaps on the shelf, more than a page shows."""
-    soaps = [Product.objects.create(sku=f"SOAP-{n:02}", name=f"Soap {n:02}", category=category, selling_price=50, cost_price=30) for n in range(60)]
+    soaps = [
+        Product.objects.create(
+            sku=f"SOAP-{n:02}", name=f"Soap {n:02}", category=category, selling_price=50, cost_price=30
+        )
+        for n in range(60)
+    ]
     post(Kind.RECEIPT, *[(soap, 10, 31) for soap in soaps])
     return soaps
 
@@ -49,7 +54,9 @@ def next_of(page: str) -> str:
 # -- Products ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", ["ghee", "گھی", "ڈالڈا", "8964000123456", "18964000123453", "dalda 1kg", "GHE-0001"])
+@pytest.mark.parametrize(
+    "words", ["ghee", "گھی", "ڈالڈا", "8964000123456", "18964000123453", "dalda 1kg", "GHE-0001"]
+)
 def test_products_are_found_in_any_script_and_by_barcode(see, stocked, words):
     assert names(see("products", f"?search={words}")) == ["Dalda Ghee 1 kg"]
 
@@ -75,7 +82,18 @@ def test_products_are_narrowed_by_category_and_by_those_that_nest_in_it(see, sto
     assert "Select a valid choice" in see("products", "?category=x")
 
 
-@pytest.mark.parametrize("query", ["?search=%00", "?search=" + "x" * 101, "?search=" + "a%20" * 40, "?search=%", "?search=_", "?category=%00", "?state=%00"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?search=%00",
+        "?search=" + "x" * 101,
+        "?search=" + "a%20" * 40,
+        "?search=%",
+        "?search=_",
+        "?category=%00",
+        "?state=%00",
+    ],
+)
 def test_odd_filters_never_break_a_page(see, stocked, query):
     for page in ("products", "inventory", "movements"):
         see(page, query.replace("search", "product") if page == "movements" else query)
@@ -123,7 +141,9 @@ def test_cashiers_see_no_cost_value_or_margin_anywhere(see, stocked, post, store
     ):  # fmt: skip
         page = see(name, "?q=ghee" if name == "find" else "", args=args, user=cashier)
         for word in ("517.53", "525.06", "Rs 510", "Rs 500", "at cost", "Value", "margin"):
-            assert word not in re.sub(r'name="csrfmiddlewaretoken" value="[^"]*"|value="[0-9a-f-]{36}"', "", page), (name, word)
+            assert word not in re.sub(
+                r'name="csrfmiddlewaretoken" value="[^"]*"|value="[0-9a-f-]{36}"', "", page
+            ), (name, word)
     assert "Rs 517.53" in see("item", args=["GHE-0001"])
     assert "Rs 24,841.44" in see("inventory")
 
@@ -182,7 +202,9 @@ def test_movements_are_filtered_by_kind_item_days_and_person(see, stocked, post,
     assert len(names(see("movements", f"?business_date_from={today}&business_date_to={today}"))) == 3
     assert "No movement for this filter" in see("movements", f"?business_date_from={tomorrow}")
     assert names(see("movements", f"?user={cashier.username}")) == ["Dalda Ghee 1 kg"]
-    assert "before the first one" in see("movements", f"?business_date_from={tomorrow}&business_date_to={today}")
+    assert "before the first one" in see(
+        "movements", f"?business_date_from={tomorrow}&business_date_to={today}"
+    )
     assert "Enter a valid date" in see("movements", "?business_date_from=2026-02-30")
     assert "Select a valid choice" in see("movements", "?user=somebody")
 
@@ -214,7 +236,11 @@ def test_a_days_sales_add_up_less_returns_and_voids(see, stocked, post, store, g
     void = post(Kind.SALE, (ghee, 1)).document
     reverse_document(document=void, actor=Actor.on_page(manager, "manager"), reason=reason("MISTAKE"))
     post_document(
-        store=store, kind=Kind.SALE_RETURN, lines=[Line(product=ghee, quantity=Decimal(1))], actor=Actor.on_page(manager, "manager"), returns=sale
+        store=store,
+        kind=Kind.SALE_RETURN,
+        lines=[Line(product=ghee, quantity=Decimal(1))],
+        actor=Actor.on_page(manager, "manager"),
+        returns=sale,
     )
     page = see("sales_today")
     figures = re.findall(r'figure-number"><bdi dir="ltr">([^<]*)', page)
@@ -230,7 +256,9 @@ def test_a_days_sales_add_up_less_returns_and_voids(see, stocked, post, store, g
 
 def test_a_document_of_another_store_is_not_there(see, stocked, post, other_store, ghee, staff):
     boss = staff("manager", other_store)
-    theirs = post(Kind.RECEIPT, (ghee, 1, 1), where=other_store, actor=Actor.on_page(boss, "manager")).document
+    theirs = post(
+        Kind.RECEIPT, (ghee, 1, 1), where=other_store, actor=Actor.on_page(boss, "manager")
+    ).document
     for page in ("document", "reverse", "customer_return"):
         see(page, args=[theirs.pk], status=404)
     see("document", args=[2**70], status=404)
@@ -247,8 +275,16 @@ def test_looking_writes_nothing(see, stocked, post, ghee, django_assert_num_quer
         for page in ("document", "reverse", "customer_return"):
             see(page, args=[sale.pk])
         see("item", args=["GHE-0001"])
-    own = [query["sql"] for query in queries if "session" not in query["sql"] and "last_login" not in query["sql"]]
-    assert not [sql for sql in own if not sql.startswith(("SELECT", "DECLARE", "SAVEPOINT", "RELEASE", "BEGIN", "COMMIT"))]
+    own = [
+        query["sql"]
+        for query in queries
+        if "session" not in query["sql"] and "last_login" not in query["sql"]
+    ]
+    assert not [
+        sql
+        for sql in own
+        if not sql.startswith(("SELECT", "DECLARE", "SAVEPOINT", "RELEASE", "BEGIN", "COMMIT"))
+    ]
 
 
 # Beside session, user and store: what each page asks, for sixty rows as for two.
@@ -263,7 +299,9 @@ def test_looking_writes_nothing(see, stocked, post, ghee, django_assert_num_quer
         ("sale", [], 3),
     ],
 )
-def test_pages_ask_the_database_as_often_for_many_rows_as_for_few(see, client, store, manager, shelf, name, args, queries, django_assert_num_queries):
+def test_pages_ask_the_database_as_often_for_many_rows_as_for_few(
+    see, client, store, manager, shelf, name, args, queries, django_assert_num_queries
+):
     client.force_login(manager)
     with django_assert_num_queries(queries):
         assert client.get(reverse(name, args=[store.code, *args])).status_code == 200
@@ -279,7 +317,9 @@ def test_a_document_with_many_lines_costs_the_same(client, store, manager, shelf
 
 
 def test_search_terms_and_product_names_are_escaped(see, store, post, category):
-    bad = Product.objects.create(sku="XSS-1", name='<script>alert("x")</script>', name_ur="{{7*7}}", category=category, selling_price=1)
+    bad = Product.objects.create(
+        sku="XSS-1", name='<script>alert("x")</script>', name_ur="{{7*7}}", category=category, selling_price=1
+    )
     post(Kind.RECEIPT, (bad, 1, 1))
     for page in ("products", "inventory", "movements"):
         assert "<script>alert" not in see(page)

@@ -21,7 +21,13 @@ def test_a_sale_moves_stock_and_is_a_line_of_the_ledger(stocked, post, ghee, att
     assert stocked(ghee).on_hand == 22
     assert stocked(atta).on_hand == Decimal("98.750")
     tin, flour = posted.movements
-    assert (tin.quantity, tin.balance_after, tin.seq, tin.unit_price, tin.line_total) == (-2, 22, 2, 560, 1120)
+    assert (tin.quantity, tin.balance_after, tin.seq, tin.unit_price, tin.line_total) == (
+        -2,
+        22,
+        2,
+        560,
+        1120,
+    )
     assert (flour.unit_cost, flour.line_total) == (118, Decimal("162.50"))
     assert posted.document.total == Decimal("1282.50")
 
@@ -33,7 +39,9 @@ def test_what_the_service_answers_is_what_the_ledger_holds(stocked, post, ghee, 
     assert [getattr(posted.document, c) for c in columns] == [getattr(document, c) for c in columns]
     columns = [field.attname for field in Movement._meta.concrete_fields]
     written = list(Movement.objects.filter(document=document).order_by("line_no"))
-    assert [[getattr(m, c) for c in columns] for m in posted.movements] == [[getattr(m, c) for c in columns] for m in written]
+    assert [[getattr(m, c) for c in columns] for m in posted.movements] == [
+        [getattr(m, c) for c in columns] for m in written
+    ]
 
 
 def test_sale_beyond_stock_leaves_nothing_behind(stocked, post, ghee, atta):
@@ -57,13 +65,23 @@ def test_the_refusal_names_every_short_line(stocked, post, ghee, atta):
 
 def test_several_lines_of_one_product_are_summed_exactly(stocked, post, atta):
     posted = post(Kind.SALE, (atta, "0.333"), (atta, "0.333"), (atta, "0.334"))
-    assert [m.balance_after for m in posted.movements] == [Decimal("99.667"), Decimal("99.334"), Decimal("99.000")]
+    assert [m.balance_after for m in posted.movements] == [
+        Decimal("99.667"),
+        Decimal("99.334"),
+        Decimal("99.000"),
+    ]
     assert [m.seq for m in posted.movements] == [2, 3, 4]
 
 
 @pytest.mark.parametrize(
     ("policy", "confirm", "taken"),
-    [("block", False, False), ("block", True, False), ("warn", False, False), ("warn", True, True), ("allow", False, True)],
+    [
+        ("block", False, False),
+        ("block", True, False),
+        ("warn", False, False),
+        ("warn", True, True),
+        ("allow", False, True),
+    ],
 )
 def test_the_store_decides_about_a_sale_beyond_stock(stocked, post, store, ghee, policy, confirm, taken):
     Store.objects.update(oversell_policy=policy)
@@ -112,7 +130,10 @@ def test_loose_goods_are_sold_by_amount(stocked, post, atta, store, manager):
 
 
 def test_packs_keep_what_was_entered(post, ghee, stocked):
-    posted = post(Kind.RECEIPT, Line(product=ghee, pack=ghee.packs.get(), pack_quantity=Decimal(3), unit_cost=Decimal(505)))
+    posted = post(
+        Kind.RECEIPT,
+        Line(product=ghee, pack=ghee.packs.get(), pack_quantity=Decimal(3), unit_cost=Decimal(505)),
+    )
     [movement] = posted.movements
     assert (movement.quantity, movement.entered_quantity, movement.entered_pack) == (36, 3, ghee.packs.get())
     assert stocked(ghee).on_hand == 60
@@ -133,7 +154,10 @@ def test_wrong_quantities_are_refused_by_name(stocked, post, ghee, quantity, cod
 def test_every_wrong_line_is_named(stocked, post, ghee, atta):
     with pytest.raises(InvalidDocument) as refusal:
         post(Kind.SALE, (ghee, "0.5"), (atta, "0.5"), (ghee, 0))
-    assert [(index, code) for index, _field, _message, code in refusal.value.lines] == [(0, "quantity_step"), (2, "must_be_positive")]
+    assert [(index, code) for index, _field, _message, code in refusal.value.lines] == [
+        (0, "quantity_step"),
+        (2, "must_be_positive"),
+    ]
 
 
 def test_no_lines_and_too_many_lines_are_refused(post, stocked, ghee):
@@ -143,7 +167,9 @@ def test_no_lines_and_too_many_lines_are_refused(post, stocked, ghee):
         post(Kind.SALE, *[(ghee, 1)] * 501)
 
 
-def test_the_number_of_queries_does_not_grow_with_the_lines(stocked, post, category, django_assert_num_queries):
+def test_the_number_of_queries_does_not_grow_with_the_lines(
+    stocked, post, category, django_assert_num_queries
+):
     products = Product.objects.bulk_create(
         [Product(sku=f"P-{n}", name=f"P {n}", category=category, selling_price=10) for n in range(500)]
     )
@@ -215,7 +241,11 @@ def test_moving_average(case, post, ghee):
         kind = {"R": Kind.RECEIPT, "S": Kind.SALE, "B": Kind.SALE_RETURN}[step[0]]
         post(kind, line, confirm_oversell=True)
     level = StockLevel.objects.get()
-    assert (level.on_hand, level.average_cost, level.value) == (Decimal(on_hand), Decimal(average), Decimal(value))
+    assert (level.on_hand, level.average_cost, level.value) == (
+        Decimal(on_hand),
+        Decimal(average),
+        Decimal(value),
+    )
 
 
 def test_the_average_belongs_to_one_store(post, other_store, ghee):
@@ -231,7 +261,11 @@ def test_half_past_midnight_in_karachi_is_a_new_business_day(stocked, post, ghee
         late = post(Kind.SALE, (ghee, 1), occurred_at=datetime(2026, 11, 21, 18, 59, 59, tzinfo=UTC))
         early = post(Kind.SALE, (ghee, 1), occurred_at=datetime(2026, 11, 21, 19, 0, 0, tzinfo=UTC))
         now = post(Kind.SALE, (ghee, 1))
-    assert [str(p.document.business_date) for p in (late, early, now)] == ["2026-11-21", "2026-11-22", "2026-11-22"]
+    assert [str(p.document.business_date) for p in (late, early, now)] == [
+        "2026-11-21",
+        "2026-11-22",
+        "2026-11-22",
+    ]
 
 
 def test_summer_time_of_2008_is_known(store):
@@ -303,15 +337,17 @@ def test_an_adjustment_keeps_its_reason(stocked, post, ghee):
 
 def test_posting_touches_the_store_it_names_and_no_other(stocked, post, store, other_store, ghee):
     post_document(
-        store=other_store, kind=Kind.RECEIPT, lines=[Line(product=ghee, quantity=Decimal(7))], actor=Actor.playing()
+        store=other_store,
+        kind=Kind.RECEIPT,
+        lines=[Line(product=ghee, quantity=Decimal(7))],
+        actor=Actor.playing(),
     )
     assert stocked(ghee).on_hand == 24
     assert StockLevel.objects.get(store=other_store).on_hand == 7
 
 
 def test_stock_beyond_what_a_column_holds_is_refused_in_words(post, atta, ghee):
-    for _delivery in range(99):
-        post(Kind.RECEIPT, *[(ghee, 999_999_999, 1)] * 100)
+    post(Kind.RECEIPT, *[(ghee, 999_999_999, 1)] * 90)
     with pytest.raises(InvalidDocument) as refusal:
-        post(Kind.RECEIPT, *[(ghee, 999_999_999, 1)] * 500)
+        post(Kind.RECEIPT, *[(ghee, 999_999_999, 1)] * 20)
     assert refusal.value.code == "out_of_range"

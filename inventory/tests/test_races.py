@@ -17,8 +17,13 @@ def sums_hold() -> None:
     """on_hand = sum of movements = last balance, and seq runs 1..n, for every level."""
     for level in StockLevel.objects.all():
         lines = list(Movement.objects.filter(store=level.store_id, product=level.product_id).order_by("seq"))
-        assert [line.seq for line in lines] == list(range(1, len(lines) + 1)) and level.seq == len(lines)
-        assert level.on_hand == sum((line.quantity for line in lines), Decimal(0)) == (lines[-1].balance_after if lines else 0)
+        assert [line.seq for line in lines] == list(range(1, len(lines) + 1))
+        assert level.seq == len(lines)
+        assert (
+            level.on_hand
+            == sum((line.quantity for line in lines), Decimal(0))
+            == (lines[-1].balance_after if lines else 0)
+        )
 
 
 def test_60_parallel_sales_from_60_leave_none_and_60_movements(post, together, ghee):
@@ -59,7 +64,9 @@ def test_20_sendings_of_one_sale_are_one_sale(post, together, ghee):
 def test_a_document_voided_by_ten_at_once_is_voided_once(post, together, manager, ghee):
     post(Kind.RECEIPT, (ghee, 10, 500))
     sale = post(Kind.SALE, (ghee, 4)).document
-    results = together([lambda: reverse_document(document=sale, actor=Actor.on_page(manager, "manager"))] * 10)
+    results = together(
+        [lambda: reverse_document(document=sale, actor=Actor.on_page(manager, "manager"))] * 10
+    )
     assert sum(isinstance(result, Posted) for result in results) == 1
     assert StockLevel.objects.get().on_hand == 10
     sums_hold()
@@ -74,7 +81,10 @@ def test_one_sold_tin_comes_back_once(post, together, ghee):
 
 
 def test_baskets_in_any_order_never_wait_for_each_other(post, together, category):
-    products = [Product.objects.create(sku=f"P-{n}", name=f"P {n}", category=category, selling_price=10) for n in range(8)]
+    products = [
+        Product.objects.create(sku=f"P-{n}", name=f"P {n}", category=category, selling_price=10)
+        for n in range(8)
+    ]
     post(Kind.RECEIPT, *[(product, 1000, 5) for product in products])
     dice = random.Random(7)
 

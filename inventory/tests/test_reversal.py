@@ -88,7 +88,12 @@ def test_a_return_brings_goods_back_at_their_cost_and_price(stocked, post, ghee)
     post(Kind.RECEIPT, (ghee, 10, 700))
     back = post(Kind.SALE_RETURN, (ghee, 2), returns=sale)
     [line] = back.movements
-    assert (line.unit_cost, line.unit_price, line.line_total, line.returns_id) == (510, 555, 1110, sale.movements.get().pk)
+    assert (line.unit_cost, line.unit_price, line.line_total, line.returns_id) == (
+        510,
+        555,
+        1110,
+        sale.movements.get().pk,
+    )
     assert back.document.total == 1110
 
 
@@ -154,7 +159,12 @@ def test_parts_of_a_return_add_up_to_what_was_paid(stocked, post, void, atta):
     totals = [post(Kind.SALE_RETURN, (atta, 1), returns=sale).document for _part in range(2)]
     void(totals[1])
     totals += [post(Kind.SALE_RETURN, (atta, 1), returns=sale).document for _part in range(2)]
-    assert [document.total for document in totals] == [Decimal("33.33"), Decimal("33.33"), Decimal("33.33"), Decimal("33.34")]
+    assert [document.total for document in totals] == [
+        Decimal("33.33"),
+        Decimal("33.33"),
+        Decimal("33.33"),
+        Decimal("33.34"),
+    ]
 
 
 def test_a_return_can_name_the_sold_line(stocked, post, ghee):

@@ -69,7 +69,9 @@ def test_what_runs_low_later_comes_with_the_next_digest(low, post, ghee, atta):
     with time_machine.travel(timezone.now() + timedelta(minutes=61)):
         AlertDigest.objects.update(created_at=timezone.now() - timedelta(minutes=61))
         run()
-    assert [("Chakki" in message.body, "Dalda" in message.body) for message in mail.outbox[2:]] == [(False, True)] * 2
+    assert [("Chakki" in message.body, "Dalda" in message.body) for message in mail.outbox[2:]] == [
+        (False, True)
+    ] * 2
 
 
 def test_what_was_filled_up_before_anybody_was_told_is_no_news(low, post, ghee, atta):
@@ -103,7 +105,9 @@ def test_nobody_hears_of_another_store(low, staff, other_store, owner, manager):
 
 # Where the worker dies: the function that is cut, and whether before or after its work.
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", ["gather", "gather_store", "bulk_create", "send_waiting", "take", "send", "sent_at"])
+@pytest.mark.parametrize(
+    "step", ["gather", "gather_store", "bulk_create", "send_waiting", "take", "send", "sent_at"]
+)
 def test_a_killed_worker_loses_nothing(low, owner, manager, monkeypatch, step, after):
     home, name = {
         "bulk_create": (DigestMail.objects, "bulk_create"),
@@ -161,7 +165,9 @@ def test_a_sale_in_progress_is_not_waited_for(low, post, ghee, together):
     """A sale holds the alert that it closes; the digest passes over it, so that neither waits for the other."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
-        cursor.execute("UPDATE inventory_lowstockalert SET closed_at = now() WHERE product_id = %s", [ghee.pk])
+        cursor.execute(
+            "UPDATE inventory_lowstockalert SET closed_at = now() WHERE product_id = %s", [ghee.pk]
+        )
         assert together([tasks.gather]) == [1]
         cursor.execute("COMMIT")
     assert LowStockAlert.objects.filter(digest=None).count() == 1
@@ -207,4 +213,8 @@ def test_the_worker_knows_its_tasks():
     from procrastinate.contrib.django import app
 
     known = {task.task.name for task in app.periodic_registry.periodic_tasks.values()}
-    assert {"inventory.tasks.mail_low_stock", "kiryana.tasks.forget_sessions", "kiryana.tasks.forget_jobs"} <= known
+    assert {
+        "inventory.tasks.mail_low_stock",
+        "kiryana.tasks.forget_sessions",
+        "kiryana.tasks.forget_jobs",
+    } <= known

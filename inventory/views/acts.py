@@ -34,7 +34,11 @@ def fresh_lines(request, store: Store, boxes: Sequence[str]) -> Lines:
     products = Product.objects.filter(sku__in=skus, status__in=SELLABLE) if skus else []
     data = {f"{PREFIX}-TOTAL_FORMS": str(len(products)), f"{PREFIX}-INITIAL_FORMS": "0"}
     for number, product in enumerate(products):
-        data |= {f"{PREFIX}-{number}-item": product.label, f"{PREFIX}-{number}-asked": product.label, f"{PREFIX}-{number}-product": product.sku}
+        data |= {
+            f"{PREFIX}-{number}-item": product.label,
+            f"{PREFIX}-{number}-asked": product.label,
+            f"{PREFIX}-{number}-product": product.sku,
+        }
     lines = Lines(data, prefix=PREFIX, store=store, boxes=boxes, lenient=True)
     lines.resolve()
     return completed(lines)
@@ -50,7 +54,17 @@ def completed(lines: Lines) -> Lines:
     return fuller
 
 
-def entry_page(request, store: Store, *, section: str, template: str, head_class: type[ActForm], boxes: Sequence[str], record, done):
+def entry_page(
+    request,
+    store: Store,
+    *,
+    section: str,
+    template: str,
+    head_class: type[ActForm],
+    boxes: Sequence[str],
+    record,
+    done,
+):
     """One page of line entry. `record(head, lines, confirmed)` posts; `done(posted)` gives the page that follows.
 
     "check" (what Enter and scanners press) looks the items up and adds empty lines; "save" records; "confirm" records a
@@ -99,7 +113,11 @@ def show_refusal(refusal: Refused, store: Store, head: ActForm, lines: Lines) ->
         show_reused(head, store)
     elif isinstance(refusal, InsufficientStock):
         lines.refuse(refusal)
-        if store.oversell_policy == Store.OversellPolicy.WARN and head.prefix is None and isinstance(head, SaleForm):
+        if (
+            store.oversell_policy == Store.OversellPolicy.WARN
+            and head.prefix is None
+            and isinstance(head, SaleForm)
+        ):
             return True
         head.add_error(None, refusal)
     else:
@@ -114,17 +132,34 @@ def show_reused(head: ActForm, store: Store) -> None:
     first = Document.objects.for_store(store).filter(reference=head.cleaned_data["reference"]).first()
     head.data = {**head.data.dict(), "reference": str(uuid.uuid4())}
     number = first.number if first else ""
-    head.add_error(None, ValidationError(_("This form was saved already, as %(number)s. If this is another one, press Save again.") % {"number": number}, code="idempotency_key_reused"))
+    head.add_error(
+        None,
+        ValidationError(
+            _("This form was saved already, as %(number)s. If this is another one, press Save again.")
+            % {"number": number},
+            code="idempotency_key_reused",
+        ),
+    )
 
 
 def tell(request, posted: Posted) -> None:
     """Says what was recorded, with a link to it, and to undoing it where that is allowed."""
     store, document = request.store, posted.document
     page = reverse("document", args=[store.code, document.pk])
-    words = _("%(number)s was recorded before: nothing was recorded twice.") if posted.replayed else _("%(number)s is recorded.")
+    words = (
+        _("%(number)s was recorded before: nothing was recorded twice.")
+        if posted.replayed
+        else _("%(number)s is recorded.")
+    )
     text = format_html('{} <a href="{}">{}</a>', words % {"number": document.number}, page, _("Show"))
     if document.total is not None and not posted.replayed:
-        text = format_html('<span>{} <bdi dir="ltr">{}</bdi></span> <a href="{}">{}</a>', words % {"number": document.number}, plain_money(document.total), page, _("Show"))
+        text = format_html(
+            '<span>{} <bdi dir="ltr">{}</bdi></span> <a href="{}">{}</a>',
+            words % {"number": document.number},
+            plain_money(document.total),
+            page,
+            _("Show"),
+        )
     if not posted.replayed and (may(store.role, "reverse") or document.kind == Kind.SALE):
         undo = reverse("reverse", args=[store.code, document.pk])
         text = format_html('{} <a class="message-end" href="{}">{}</a>', text, undo, _("Undo"))
@@ -143,14 +178,27 @@ def sale(request, code):
 
     def record(head, lines, confirmed):
         return post_document(
-            store=store, kind=Kind.SALE, lines=[line.as_line() for line in lines.filled], confirm_oversell=confirmed, **said(request, head)
+            store=store,
+            kind=Kind.SALE,
+            lines=[line.as_line() for line in lines.filled],
+            confirm_oversell=confirmed,
+            **said(request, head),
         )
 
     def done(posted):
         tell(request, posted)
         return redirect("sale", store.code)
 
-    return entry_page(request, store, section="sell", template="inventory/sale.html", head_class=SaleForm, boxes=boxes, record=record, done=done)
+    return entry_page(
+        request,
+        store,
+        section="sell",
+        template="inventory/sale.html",
+        head_class=SaleForm,
+        boxes=boxes,
+        record=record,
+        done=done,
+    )
 
 
 @signed_in
@@ -161,10 +209,22 @@ def receipt(request, code):
     boxes = ["pack", "cost"] if may(store.role, "see_cost") else ["pack"]
 
     def record(head, lines, confirmed):
-        return post_document(store=store, kind=Kind.RECEIPT, lines=[line.as_line() for line in lines.filled], **said(request, head))
+        return post_document(
+            store=store,
+            kind=Kind.RECEIPT,
+            lines=[line.as_line() for line in lines.filled],
+            **said(request, head),
+        )
 
     return entry_page(
-        request, store, section="receive", template="inventory/receipt.html", head_class=ReceiptForm, boxes=boxes, record=record, done=to_document(request)
+        request,
+        store,
+        section="receive",
+        template="inventory/receipt.html",
+        head_class=ReceiptForm,
+        boxes=boxes,
+        record=record,
+        done=to_document(request),
     )
 
 
@@ -179,7 +239,9 @@ def adjustment(request, code):
         if kind == Kind.WASTAGE:
             refuse_more(lines.filled)
             rows = [Line(product=row.product, quantity=-row.quantity) for row in rows]
-        return post_document(store=store, kind=kind, lines=rows, reason=head.cleaned_data["reason"], **said(request, head))
+        return post_document(
+            store=store, kind=kind, lines=rows, reason=head.cleaned_data["reason"], **said(request, head)
+        )
 
     return entry_page(
         request, store, section="adjust", template="inventory/adjustment.html", head_class=AdjustmentForm, boxes=["direction"], record=record,

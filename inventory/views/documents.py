@@ -25,17 +25,28 @@ def find_document(store: Store, pk: int) -> Document:
 
 def may_void(user, store: Store, document: Document) -> bool:
     """Owners and managers any document; a cashier his own sale of the same business day. A void is never voided."""
-    if document.reverses_id or document.voided_by or store.status in (Store.Status.SUSPENDED, Store.Status.CLOSED):
+    if (
+        document.reverses_id
+        or document.voided_by
+        or store.status in (Store.Status.SUSPENDED, Store.Status.CLOSED)
+    ):
         return False
     if may(store.role, "reverse"):
         return True
-    own = document.kind == Kind.SALE and document.user_id == user.pk and document.business_date == store.today()
+    own = (
+        document.kind == Kind.SALE and document.user_id == user.pk and document.business_date == store.today()
+    )
     return own and may(store.role, "reverse_own_today")
 
 
 def may_return(store: Store, document: Document) -> bool:
     """Whether goods of this sale may be taken back by this role."""
-    return document.kind == Kind.SALE and not document.reverses_id and not document.voided_by and may(store.role, "sell")
+    return (
+        document.kind == Kind.SALE
+        and not document.reverses_id
+        and not document.voided_by
+        and may(store.role, "sell")
+    )
 
 
 @signed_in
@@ -45,7 +56,11 @@ def document(request, code, pk):
     store = get_store(request, code)
     document = find_document(store, pk)
     lines = lines_of(document)
-    returned = list(Document.objects.for_store(store).filter(returns=document.pk, reverses=None)) if document.kind == Kind.SALE else []
+    returned = (
+        list(Document.objects.for_store(store).filter(returns=document.pk, reverses=None))
+        if document.kind == Kind.SALE
+        else []
+    )
     came_back = any(line.returned for line in lines)
     context = {
         "document": document, "lines": lines, "returned": returned, "section": "movements",
@@ -74,7 +89,11 @@ def reverse(request, code, pk):
         data = form.cleaned_data
         try:
             posted = reverse_document(
-                document=document, actor=Actor.on_page(request.user, store.role), reference=data["reference"], reason=data["reason"], notes=data["notes"]
+                document=document,
+                actor=Actor.on_page(request.user, store.role),
+                reference=data["reference"],
+                reason=data["reason"],
+                notes=data["notes"],
             )
         except ReferenceReused:
             show_reused(form, store)
@@ -99,7 +118,10 @@ def customer_return(request, code, pk):
     form = ReturnForm(request.POST or None, store=store, sold=sold)
     if form.is_bound and form.is_valid() and request.POST.get("act") != CARRIED:
         data = form.cleaned_data
-        lines = [Line(product=movement.product, quantity=quantity, returns=movement) for movement, quantity in data["back"]]
+        lines = [
+            Line(product=movement.product, quantity=quantity, returns=movement)
+            for movement, quantity in data["back"]
+        ]
         try:
             posted = post_document(
                 store=store, kind=Kind.SALE_RETURN, lines=lines, actor=Actor.on_page(request.user, store.role),
@@ -112,4 +134,6 @@ def customer_return(request, code, pk):
         else:
             tell(request, posted)
             return redirect("document", store.code, posted.document.pk)
-    return render(request, "inventory/return.html", {"document": document, "form": form, "section": "movements"})
+    return render(
+        request, "inventory/return.html", {"document": document, "form": form, "section": "movements"}
+    )

@@ -88,7 +88,9 @@ def find(request, code):
         rows = [exact.product] if exact.product.status in SELLABLE else []
     else:
         sellable = Product.objects.filter(status__in=SELLABLE).priced(store)
-        rows = list(sellable.filter(sku=text.upper())) or list(sellable.matching(text).order_by("name", "pk")[:FOUND_AT_MOST])
+        rows = list(sellable.filter(sku=text.upper())) or list(
+            sellable.matching(text).order_by("name", "pk")[:FOUND_AT_MOST]
+        )
     is_exact = bool(exact or (len(rows) == 1 and rows[0].sku == text.upper()))
     levels = levels_of(store, [product.pk for product in rows])
     prefetch_related_objects(rows, "packs")
@@ -99,9 +101,14 @@ def find(request, code):
             "price": bare_money(product.price),
             "unit": product.get_unit_display(),
             "whole": product.quantity_step % 1 == 0,
-            "on_hand": plain_quantity(levels[product.pk].on_hand if product.pk in levels else Decimal(0), product.unit),
+            "on_hand": plain_quantity(
+                levels[product.pk].on_hand if product.pk in levels else Decimal(0), product.unit
+            ),
             "stock": str(levels[product.pk].on_hand if product.pk in levels else 0),
-            "packs": [{"id": pack.pk, "name": pack.name, "units": str(pack.units_per_pack)} for pack in product.packs.all()],
+            "packs": [
+                {"id": pack.pk, "name": pack.name, "units": str(pack.units_per_pack)}
+                for pack in product.packs.all()
+            ],
         }
         for product in rows
     ]
@@ -121,7 +128,9 @@ def inventory(request, code):
     """Stock levels of the store: on hand, state, and value for who may see it."""
     store = get_store(request, code)
     form = LevelFilter(request.GET)
-    rows = narrowed(StockLevel.objects.for_store(store).filter(listed=True).select_related("product"), form, "product__")
+    rows = narrowed(
+        StockLevel.objects.for_store(store).filter(listed=True).select_related("product"), form, "product__"
+    )
     counts = state_counts(rows)
     if form.is_valid() and (state := form.cleaned_data["state"]):
         rows = rows.in_state(state)
@@ -129,8 +138,15 @@ def inventory(request, code):
     price = prices(store, [level.product_id for level in page.rows])
     for level in page.rows:
         level.price = price[level.product_id]
-    states = [("", _("All"), counts["all"]), *((word, "", counts[word]) for word in ("negative", "out", "low", "ok"))]
-    return render(request, "inventory/inventory.html", {"form": form, "page": page, "states": states, "section": "stock"})
+    states = [
+        ("", _("All"), counts["all"]),
+        *((word, "", counts[word]) for word in ("negative", "out", "low", "ok")),
+    ]
+    return render(
+        request,
+        "inventory/inventory.html",
+        {"form": form, "page": page, "states": states, "section": "stock"},
+    )
 
 
 def find_level(store: Store, sku: str) -> StockLevel:
@@ -138,10 +154,18 @@ def find_level(store: Store, sku: str) -> StockLevel:
     levels = StockLevel.objects.for_store(store).select_related("product__category")
     level = levels.filter(product__sku=sku).first() if "\0" not in sku else None
     if level is None:
-        product = Product.objects.select_related("category").filter(sku=sku).first() if "\0" not in sku else None
+        product = (
+            Product.objects.select_related("category").filter(sku=sku).first() if "\0" not in sku else None
+        )
         if product is None:
             raise Http404
-        level = StockLevel(store=store, product=product, on_hand=Decimal(0), average_cost=Decimal(0), reorder_point=Decimal(0))
+        level = StockLevel(
+            store=store,
+            product=product,
+            on_hand=Decimal(0),
+            average_cost=Decimal(0),
+            reorder_point=Decimal(0),
+        )
     level.store = store
     return level
 
@@ -158,7 +182,13 @@ def item_page(request, store: Store, level: StockLevel, level_form=None, reorder
     """The item page, with a form that came back if one did."""
     product = level.product
     rows = Movement.objects.for_store(store).filter(product=product)
-    page = page_of(request, rows.select_related("document__user", "document__api_key", "reason", "product"), order="-seq", name=f"item:{product.pk}", limit=CARD_ROWS)
+    page = page_of(
+        request,
+        rows.select_related("document__user", "document__api_key", "reason", "product"),
+        order="-seq",
+        name=f"item:{product.pk}",
+        limit=CARD_ROWS,
+    )
     initial = {
         "reorder_point": bare(level.reorder_point, product), "target_level": bare(level.target_level, product),
     }  # fmt: skip
@@ -223,7 +253,9 @@ def movements(request, code):
     """The ledger of the store, newest business day first."""
     store = get_store(request, code)
     form = MovementFilter(request.GET, store=store)
-    rows = Movement.objects.for_store(store).select_related("product", "document__user", "document__api_key", "reason")
+    rows = Movement.objects.for_store(store).select_related(
+        "product", "document__user", "document__api_key", "reason"
+    )
     if form.is_valid():
         data = form.cleaned_data
         if data["kind"]:

@@ -4,7 +4,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from kiryana.middleware import CONTENT_SECURITY_POLICY
-from stores.api.problems import CODES
+from stores.authentication.problems import CODES
 
 # Swagger UI sets styles on its elements; nothing else of the strict policy is loosened.
 POLICY = CONTENT_SECURITY_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")

@@ -13,7 +13,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from stores.api.problems import CODES, Fault, Invalid, Problem, faults_of, problem_of_database
+from stores.authentication.problems import CODES, Fault, Invalid, Problem, faults_of, problem_of_database
 
 log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"

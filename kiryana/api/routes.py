@@ -11,8 +11,8 @@ from inventory.api.views import DocumentViews, LevelViews, MovementViews
 from kiryana.api.schema import SchemaView
 from reports.api import ReportViews
 from stores.api.base import OneForm
-from stores.api.problems import fault
 from stores.api.views import MeView, StoreViews
+from stores.authentication.problems import fault
 
 LIST = {"get": "list"}
 ONE = {"get": "retrieve"}

@@ -12,7 +12,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
 from stores.api.base import OneForm
-from stores.api.problems import CODES
+from stores.authentication.problems import CODES
 
 ANY = (
     "bad_request",
@@ -100,7 +100,7 @@ RETRY = {
 
 
 class KeyScheme(OpenApiAuthenticationExtension):
-    target_class = "stores.authentication.KeyAuthentication"
+    target_class = "stores.authentication.keys.KeyAuthentication"
     name = ["ApiKey", "Bearer"]
 
     def get_security_definition(self, auto_schema):

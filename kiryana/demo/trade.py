@@ -37,7 +37,10 @@ IN_BULK = "SET LOCAL synchronous_commit = off; SET LOCAL enable_seqscan = off"
 BASKETS = {"small": 20, "medium": 32, "large": 48}  # on a usual day
 LINES = ([1, 2, 3, 4, 5, 6, 8, 12], [26, 24, 18, 12, 8, 6, 4, 2])  # of a basket: how many, how often
 # Milk and bread after the dawn prayer, tea until after midnight; most come before lunch and in the evening.
-HOURS = ([0, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23], [2, 2, 3, 4, 6, 8, 9, 8, 5, 4, 4, 6, 9, 11, 11, 9, 6, 4, 3])
+HOURS = (
+    [0, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23],
+    [2, 2, 3, 4, 6, 8, 9, 8, 5, 4, 4, 6, 9, 11, 11, 9, 6, 4, 3],
+)
 # How much a customer comes for, by category; what is not named counts 1.
 PULL = {
     "Dairy & Eggs": 5, "Biscuits & Bakery": 4, "Cold Drinks & Juices": 3.5, "Sugar & Salt": 3.5, "Flour & Grains": 3.5,
@@ -45,7 +48,12 @@ PULL = {
     "Tobacco": 4, "Fresh Produce": 4, "Laundry & Cleaning": 1.6, "Personal Care": 1.3,
 }  # fmt: skip
 DAILY = {"Dairy & Eggs", "Fresh Produce", "Biscuits & Bakery"}  # delivered every day but Sunday
-SPOILS = {"Dairy & Eggs": "EXPIRED", "Fresh Produce": "DAMAGED", "Biscuits & Bakery": "EXPIRED", "Frozen & Ice Cream": "DAMAGED"}
+SPOILS = {
+    "Dairy & Eggs": "EXPIRED",
+    "Fresh Produce": "DAMAGED",
+    "Biscuits & Bakery": "EXPIRED",
+    "Frozen & Ice Cream": "DAMAGED",
+}
 
 
 @dataclass(slots=True)
@@ -83,7 +91,9 @@ def quantity(thousandths: int) -> Decimal:
     return Decimal(thousandths).scaleb(-3)
 
 
-def shelf(store: Store, plan: Plan, products: list[Product], packs: dict[int, Pack]) -> tuple[list[Item], float]:
+def shelf(
+    store: Store, plan: Plan, products: list[Product], packs: dict[int, Pack]
+) -> tuple[list[Item], float]:
     """What the store keeps, with reorder points and targets from what it will sell, and its baskets on a usual day.
 
     `products` carry their price in this store.
@@ -96,7 +106,9 @@ def shelf(store: Store, plan: Plan, products: list[Product], packs: dict[int, Pa
         key=lambda product: order.random() / PULL.get(product.category.name, 1),
     )
     places = {product.pk: place for place, product in enumerate(ranked)}
-    kept = sorted(ranked, key=lambda product: places[product.pk] * chance.uniform(0.4, 1.6))[: int(row["assortment"])]
+    kept = sorted(ranked, key=lambda product: places[product.pk] * chance.uniform(0.4, 1.6))[
+        : int(row["assortment"])
+    ]
     items = [
         Item(
             product,
@@ -119,7 +131,10 @@ def shelf(store: Store, plan: Plan, products: list[Product], packs: dict[int, Pa
             reorder, target = max(sold * days[0], least), max(sold * days[1], least * 4)
             item.reorder, item.target = round(reorder * 4) * 250, round(target * 4) * 250
         else:
-            item.reorder, item.target = max(round(sold * days[0]), 2) * 1000, max(round(sold * days[1]), 6) * 1000
+            item.reorder, item.target = (
+                max(round(sold * days[0]), 2) * 1000,
+                max(round(sold * days[1]), 6) * 1000,
+            )
     return items, baskets
 
 
@@ -157,7 +172,10 @@ def trade(store: Store, plan: Plan, items: list[Item], baskets: float) -> Iterat
         lines = []
         for item in by_category[name]:
             # Prices of suppliers wander, a little more often up than down.
-            item.cost = max(item.cost * Decimal(chance.choice(("0.98", "0.99", "1", "1", "1", "1.01", "1.02", "1.025"))), Decimal("0.5"))
+            item.cost = max(
+                item.cost * Decimal(chance.choice(("0.98", "0.99", "1", "1", "1", "1.01", "1.02", "1.025"))),
+                Decimal("0.5"),
+            )
             item.cost = item.cost.quantize(Decimal("0.01"), ROUND_HALF_UP)
             if item.on_hand > item.reorder * 1.1 or chance.random() < 0.08:
                 continue
@@ -166,7 +184,14 @@ def trade(store: Store, plan: Plan, items: list[Item], baskets: float) -> Iterat
             if case and wanted * 1.5 >= case:
                 cases = max(round(wanted / case), 1)
                 item.on_hand += cases * case
-                lines.append(Line(product=item.product, pack=item.pack, pack_quantity=Decimal(cases), unit_cost=item.cost))
+                lines.append(
+                    Line(
+                        product=item.product,
+                        pack=item.pack,
+                        pack_quantity=Decimal(cases),
+                        unit_cost=item.cost,
+                    )
+                )
             else:
                 came = rounded(item, wanted)
                 item.on_hand += came
@@ -177,7 +202,9 @@ def trade(store: Store, plan: Plan, items: list[Item], baskets: float) -> Iterat
         """How much somebody takes: thousandths, and the line that says so."""
         product, dear = item.product, item.product.price > 600
         if not item.loose:
-            count = chance.choices((1, 2, 3, 4, 6), (70, 18, 5, 2, 5) if product.price < 60 else (84, 12, 2, 1, 1))[0]
+            count = chance.choices(
+                (1, 2, 3, 4, 6), (70, 18, 5, 2, 5) if product.price < 60 else (84, 12, 2, 1, 1)
+            )[0]
             return count * 1000, Line(product=product, quantity=Decimal(count))
         way = chance.random()
         if way < 0.25:
@@ -192,14 +219,20 @@ def trade(store: Store, plan: Plan, items: list[Item], baskets: float) -> Iterat
 
     def sale(when, late=False):
         lines, taken, confirm = [], [], False
-        wanted = dict.fromkeys(chance.choices(range(len(items)), cum_weights=till, k=chance.choices(*LINES)[0]))
+        wanted = dict.fromkeys(
+            chance.choices(range(len(items)), cum_weights=till, k=chance.choices(*LINES)[0])
+        )
         for place in wanted:
             item = items[place]
             weight, line = wish(item)
             if weight > item.on_hand and not late:
                 if item.on_hand >= 1000 and not item.loose:
                     weight, line = item.on_hand, Line(product=item.product, quantity=quantity(item.on_hand))
-                elif store.oversell_policy != Store.OversellPolicy.BLOCK and item.on_hand >= 0 and chance.random() < 0.05:
+                elif (
+                    store.oversell_policy != Store.OversellPolicy.BLOCK
+                    and item.on_hand >= 0
+                    and chance.random() < 0.05
+                ):
                     confirm = True
                 else:
                     continue  # the shelf is empty, the customer goes without
@@ -217,13 +250,22 @@ def trade(store: Store, plan: Plan, items: list[Item], baskets: float) -> Iterat
             if turn < 0.006:
                 plan_for(when + timedelta(minutes=chance.randrange(2, 15)), void, act, taken)
             elif turn < 0.018:
-                plan_for(when + timedelta(minutes=chance.randrange(60, 1700)), give_back, act, chance.choice(taken))
+                plan_for(
+                    when + timedelta(minutes=chance.randrange(60, 1700)), give_back, act, chance.choice(taken)
+                )
         return act
 
     def void(when, sold, taken):
         for item, weight in taken:
             item.on_hand += weight
-        return Act("", Kind.SALE, when, "manager", reason=chance.choice(("MISTAKE", "CUSTOMER_LEFT", "DUPLICATE")), voids=sold.reference)
+        return Act(
+            "",
+            Kind.SALE,
+            when,
+            "manager",
+            reason=chance.choice(("MISTAKE", "CUSTOMER_LEFT", "DUPLICATE")),
+            voids=sold.reference,
+        )
 
     def give_back(when, sold, taken):
         item, weight = taken
@@ -257,7 +299,14 @@ def trade(store: Store, plan: Plan, items: list[Item], baskets: float) -> Iterat
     def closing(when):
         item = max(items, key=lambda item: (item.on_hand, item.product.sku))
         item.on_hand += 1000
-        return Act(CLOSING, Kind.ADJUSTMENT, when, "manager", [Line(product=item.product, quantity=Decimal(1))], reason="FOUND")
+        return Act(
+            CLOSING,
+            Kind.ADJUSTMENT,
+            when,
+            "manager",
+            [Line(product=item.product, quantity=Decimal(1))],
+            reason="FOUND",
+        )
 
     plan_for(beginning, opening)
     plan_for(until, closing)
@@ -308,7 +357,12 @@ def open_store(store: Store, plan: Plan) -> None:
     items, baskets = stock(store, plan)
     StockLevel.objects.bulk_create(
         [
-            StockLevel(store=store, product=item.product, reorder_point=quantity(item.reorder), target_level=quantity(item.target))
+            StockLevel(
+                store=store,
+                product=item.product,
+                reorder_point=quantity(item.reorder),
+                target_level=quantity(item.target),
+            )
             for item in items
         ],
         ignore_conflicts=True,
@@ -319,7 +373,11 @@ def open_store(store: Store, plan: Plan) -> None:
 
 def play(store: Store, plan: Plan) -> Iterator[int]:
     """Posts the store's trade from where it stands to its end; yields 1 for each day."""
-    known = set(Document.objects.filter(store=store, reference__startswith="demo-").values_list("reference", flat=True))
+    known = set(
+        Document.objects.filter(store=store, reference__startswith="demo-").values_list(
+            "reference", flat=True
+        )
+    )
     if OPENING not in known:
         open_store(store, plan)
         known.add(OPENING)
@@ -340,7 +398,9 @@ class Player:
     def __init__(self, store: Store):
         self.store, self.drafts, self.lines = store, [], 0
         self.reasons = {reason.code: reason for reason in Reason.objects.all()}
-        people = Membership.objects.filter(store=store, user__username__startswith=store.code.lower()).select_related("user")
+        people = Membership.objects.filter(
+            store=store, user__username__startswith=store.code.lower()
+        ).select_related("user")
         self.actors = {}
         for member in people.order_by("user__username"):
             self.actors.setdefault(member.role, []).append(Actor(Document.Source.DEMO, user=member.user))
@@ -351,12 +411,22 @@ class Player:
         return staff[(act.entered.hour >= 16) % len(staff)]
 
     def post(self, act: Act) -> None:
-        common = {"actor": self.actor(act), "reference": act.reference, "reason": self.reasons[act.reason] if act.reason else None}
+        common = {
+            "actor": self.actor(act),
+            "reference": act.reference,
+            "reason": self.reasons[act.reason] if act.reason else None,
+        }
         if act.voids:
             self.flush()
             reverse_document(document=find(self.store, act.voids), now=act.entered, **common)
             return
-        common |= {"store": self.store, "kind": act.kind, "lines": act.lines, "occurred_at": act.occurred or act.entered, "notes": act.notes}
+        common |= {
+            "store": self.store,
+            "kind": act.kind,
+            "lines": act.lines,
+            "occurred_at": act.occurred or act.entered,
+            "notes": act.notes,
+        }
         if act.returns:
             self.flush()
             post_document(returns=find(self.store, act.returns), **common)
@@ -371,5 +441,5 @@ class Player:
         if self.drafts:
             with connection.cursor() as cursor:
                 cursor.execute(IN_BULK)
-            insert_documents(self.store, self.drafts)
+            insert_documents(self.store, self.drafts, answer=False)
         self.drafts, self.lines = [], 0

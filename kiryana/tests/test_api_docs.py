@@ -4,7 +4,7 @@ import pytest
 from django.contrib.staticfiles import finders
 
 from kiryana.middleware import CONTENT_SECURITY_POLICY
-from stores.api.problems import CODES
+from stores.authentication.problems import CODES
 
 pytestmark = pytest.mark.django_db
 

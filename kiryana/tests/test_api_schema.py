@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from kiryana.api.schema import schema as whole_schema
-from stores.api.problems import CODES
+from stores.authentication.problems import CODES
 from stores.models import ApiKey
 
 CHECKS = [

@@ -23,10 +23,29 @@ KIRYANA = {
     "up", "venv", "serve", "demo", "tasks", "management", "migrations", "templatetags", "tests", "__init__",
 }  # fmt: skip
 # Columns that only posting may write, and the calls by which Django would.
-OWNED = {"on_hand", "average_cost", "seq", "oversold_since", "cost_estimated", "balance_after", "average_cost_after"}
+OWNED = {
+    "on_hand",
+    "average_cost",
+    "seq",
+    "oversold_since",
+    "cost_estimated",
+    "balance_after",
+    "average_cost_after",
+}
 LEDGER = {"Movement", "Document", "DailyStock"}
 ROWS = ("level", "movement", "line", "self", "document")  # what variables that hold a row are called
-WRITES = {"create", "bulk_create", "update", "bulk_update", "get_or_create", "update_or_create", "acreate", "aupdate", "adelete", "delete"}
+WRITES = {
+    "create",
+    "bulk_create",
+    "update",
+    "bulk_update",
+    "get_or_create",
+    "update_or_create",
+    "acreate",
+    "aupdate",
+    "adelete",
+    "delete",
+}
 
 
 def sources(*apps: str) -> list[Path]:
@@ -89,19 +108,35 @@ def ledger_writes(tree: ast.AST) -> list[int]:
     """Lines that write ledger-owned columns or create, change or delete rows of the ledger through Django."""
     lines = []
     for node in ast.walk(tree):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AugAssign)
+            else []
+        )
         for target in targets:
-            if isinstance(target, ast.Attribute) and target.attr in OWNED and ast.unparse(target.value).endswith(ROWS):
+            if (
+                isinstance(target, ast.Attribute)
+                and target.attr in OWNED
+                and ast.unparse(target.value).endswith(ROWS)
+            ):
                 lines.append(node.lineno)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in WRITES and any(isinstance(n, ast.Name) and n.id in LEDGER for n in ast.walk(node.func)):
+            if node.func.attr in WRITES and any(
+                isinstance(n, ast.Name) and n.id in LEDGER for n in ast.walk(node.func)
+            ):
                 lines.append(node.lineno)
             if node.func.attr in WRITES and any(word.arg in OWNED for word in node.keywords):
                 lines.append(node.lineno)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             text = " ".join(node.value.lower().split())
             for table in ("inventory_movement", "inventory_document", "inventory_stocklevel"):
-                if f"insert into {table}" in text or f"update {table}" in text or f"delete from {table}" in text:
+                if (
+                    f"insert into {table}" in text
+                    or f"update {table}" in text
+                    or f"delete from {table}" in text
+                ):
                     lines.append(node.lineno)
     return lines
 
@@ -130,5 +165,9 @@ def test_the_watch_sees_a_write(code):
 
 
 def test_no_signals_but_the_system_s_own_at_its_start_and_end():
-    users = [str(file.relative_to(ROOT)) for file in sources(*APPS) if any("signals" in (name or "") for name, _line in imported(file))]
+    users = [
+        str(file.relative_to(ROOT))
+        for file in sources(*APPS)
+        if any("signals" in (name or "") for name, _line in imported(file))
+    ]
     assert [user for user in users if "/tests/" not in user] == ["kiryana/apps.py", "kiryana/cache.py"]

@@ -28,7 +28,17 @@ def home(settings, tmp_path):
 
 def play(stores=2, days=9, seed=7, *options, processes=1, until=UNTIL):
     told = io.StringIO()
-    arguments = ["--stores", str(stores), "--days", str(days), "--seed", str(seed), "--until", until, *options]
+    arguments = [
+        "--stores",
+        str(stores),
+        "--days",
+        str(days),
+        "--seed",
+        str(seed),
+        "--until",
+        until,
+        *options,
+    ]
     call_command("demo", *arguments, processes=processes, stdout=told, stderr=told)
     return told.getvalue()
 
@@ -45,22 +55,35 @@ def story():
 def test_a_chain_that_trades(home):
     play(stores=3, days=21)
     assert (Store.objects.count(), Product.objects.count()) == (3, 483)
-    assert set(Document.objects.values_list("kind", flat=True)) == {"opening", "receipt", "sale", "sale_return", "adjustment", "wastage"}
+    assert set(Document.objects.values_list("kind", flat=True)) == {
+        "opening",
+        "receipt",
+        "sale",
+        "sale_return",
+        "adjustment",
+        "wastage",
+    }
     assert Document.objects.filter(reverses__isnull=False).exists()
     assert Movement.objects.filter(kind="sale", oversell="late").exists()
     assert Movement.objects.filter(quantity__lt=0, balance_after__lt=0).exists()
     assert Movement.objects.filter(entered_pack__isnull=False, kind="receipt").exists()
-    assert Movement.objects.filter(kind="sale", product__unit="kg").exclude(quantity__endswith=".000").exists()
+    assert (
+        Movement.objects.filter(kind="sale", product__unit="kg").exclude(quantity__endswith=".000").exists()
+    )
     # Sale by amount: what was charged is a round sum, the weight is not.
     by_amount = Movement.objects.filter(kind="sale", product__unit="kg", line_total=100)
     assert any(line.quantity * 100 % 1 for line in by_amount)
-    costs = Movement.objects.filter(kind="receipt", product__sku="SGR-0001").values_list("unit_cost", flat=True)
+    costs = Movement.objects.filter(kind="receipt", product__sku="SGR-0001").values_list(
+        "unit_cost", flat=True
+    )
     assert len(set(costs)) > 1
     assert LowStockAlert.objects.open().exists()
     assert LowStockAlert.objects.exclude(closed_at=None).exists()
     assert StockLevel.objects.low().exists()
     assert StockLevel.objects.filter(reorder_point=0).count() == 0
-    days = Document.objects.filter(kind="sale").order_by("business_date").values_list("business_date", flat=True)
+    days = (
+        Document.objects.filter(kind="sale").order_by("business_date").values_list("business_date", flat=True)
+    )
     assert (str(days[0]), str(days[len(days) - 1])) == ("2026-10-31", "2026-11-20")
     assert Document.objects.filter(occurred_at__gt=UNTIL).count() == 0
     call_command("check_ledger", processes=1)
@@ -81,8 +104,14 @@ def test_the_same_seed_tells_the_same_story_and_another_seed_another():
     store = Store.objects.get(code="LHE-0001")
     assert acts(store) == acts(store)
     assert acts(store) != acts(store, seed=8)
-    posted = Document.objects.filter(store=store).values_list("reference", "kind", "occurred_at", "line_count")
-    told = {act.reference: (act.kind, act.occurred or act.entered, len(act.lines)) for act in acts(store) if not act.voids}
+    posted = Document.objects.filter(store=store).values_list(
+        "reference", "kind", "occurred_at", "line_count"
+    )
+    told = {
+        act.reference: (act.kind, act.occurred or act.entered, len(act.lines))
+        for act in acts(store)
+        if not act.voids
+    }
     voids = {act.reference for act in acts(store) if act.voids}
     assert {reference: tuple(rest) for reference, *rest in posted if reference not in voids} == told
 
@@ -121,7 +150,9 @@ def test_two_processes_play_the_story_of_one(home):
     there = set(Document.objects.values_list("store__code", "reference", "line_count", "total"))
     assert Document.objects.filter(reference=chain.CLOSING).count() == 3
     call_command("check_ledger", processes=2)
-    told = {(store.code, act.reference) for store in Store.objects.all() for act in acts(store, stores=3, days=5)}
+    told = {
+        (store.code, act.reference) for store in Store.objects.all() for act in acts(store, stores=3, days=5)
+    }
     assert {(code, reference) for code, reference, _lines, _total in there} == told
 
 
@@ -153,7 +184,10 @@ def test_logins_and_keys_work_and_are_for_this_account_alone(home):
     play(stores=8, days=2)
     made = json.loads((home / "demo.json").read_text())
     assert stat.S_IMODE((home / "demo.json").stat().st_mode) == 0o600
-    users = {login["username"]: authenticate(username=login["username"], password=login["password"]) for login in made["logins"]}
+    users = {
+        login["username"]: authenticate(username=login["username"], password=login["password"])
+        for login in made["logins"]
+    }
     assert None not in users.values()
     assert users["head"].is_superuser
     assert not users["head"].memberships.exists()
@@ -192,7 +226,15 @@ def test_there_are_no_credentials_without_a_demo(store):
 
 
 @pytest.mark.parametrize(
-    "options", [("--stores", "0"), ("--stores", "521"), ("--days", "0"), ("--seed", "-1"), ("--until", "2099-01-01T00:00+05:00"), ("--until", "2026-01-01T00:00")]
+    "options",
+    [
+        ("--stores", "0"),
+        ("--stores", "521"),
+        ("--days", "0"),
+        ("--seed", "-1"),
+        ("--until", "2099-01-01T00:00+05:00"),
+        ("--until", "2026-01-01T00:00"),
+    ],
 )
 def test_senseless_wishes_are_refused(options):
     with pytest.raises(CommandError):
@@ -215,7 +257,10 @@ def test_the_catalogue_is_found_by_any_name(home):
     assert (label.product, label.quantity) == (loose.product, None)
     assert loose.product.quantity_step * 1000 == 1
     assert Pack.objects.filter(name="Case of 12", units_per_pack=12).exists()
-    assert set(Product.objects.filter(unit="service").values_list("quantity_step", flat=True).distinct()) != set()
+    assert (
+        set(Product.objects.filter(unit="service").values_list("quantity_step", flat=True).distinct())
+        != set()
+    )
 
 
 def test_own_prices_of_a_store_are_what_it_charges(home):

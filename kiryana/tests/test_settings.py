@@ -18,7 +18,12 @@ SAFE = {
 
 def manage(*arguments, **environment) -> subprocess.CompletedProcess:
     """Runs manage.py with these variables and none of the settings of this test run."""
-    ours = {name for line in (ROOT / ".env.example").read_text().splitlines() if "=" in line for name in [line.lstrip("#").split("=")[0]]}
+    ours = {
+        name
+        for line in (ROOT / ".env.example").read_text().splitlines()
+        if "=" in line
+        for name in [line.lstrip("#").split("=")[0]]
+    }
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         [sys.executable, "-W", "ignore", "manage.py", *arguments], cwd=ROOT, env=clean | environment, capture_output=True, text=True,
@@ -54,7 +59,14 @@ def test_production_without_a_second_factor_is_an_error():
 
 
 def test_debug_is_never_on_in_production():
-    done = manage("shell", "--no-imports", "-c", "from django.conf import settings; print(settings.DEBUG)", **SAFE, DEBUG="1")
+    done = manage(
+        "shell",
+        "--no-imports",
+        "-c",
+        "from django.conf import settings; print(settings.DEBUG)",
+        **SAFE,
+        DEBUG="1",
+    )
     assert done.stdout.strip() == "False", done.stderr
 
 

@@ -16,7 +16,13 @@ from reports.services import rebuild_daily_stock
 
 pytestmark = pytest.mark.django_db
 
-TABLES = ("inventory_movement", "inventory_document", "inventory_stocklevel", "inventory_lowstockalert", "reports_dailystock")
+TABLES = (
+    "inventory_movement",
+    "inventory_document",
+    "inventory_stocklevel",
+    "inventory_lowstockalert",
+    "reports_dailystock",
+)
 
 
 def check(code=None):
@@ -39,7 +45,9 @@ def busy(stocked, post, manager, cashier, reason, store, ghee, atta):
     post(Kind.SALE_RETURN, (ghee, 2), returns=first, reference="back")
     post(Kind.RECEIPT, (ghee, 7, "533.33"), (atta, "20.500", "121.37"))
     second = post(Kind.SALE, (atta, "3.333"), reference="second").document
-    reverse_document(document=second, actor=Actor.on_page(manager, "manager"), reason=reason("MISTAKE"), reference="void")
+    reverse_document(
+        document=second, actor=Actor.on_page(manager, "manager"), reason=reason("MISTAKE"), reference="void"
+    )
     post(Kind.SALE, (ghee, 3), occurred_at=now - timedelta(days=2), reference="late")
     post(Kind.SALE_RETURN, (atta, 1), reference="unbilled")
     post(Kind.WASTAGE, (atta, "0.500"), reason=reason("SPILLED"), reference="waste")
@@ -90,35 +98,131 @@ COPY = """INSERT INTO inventory_movement (document_id, line_no, store_id, produc
 
 # (what breaks it, where, what is said)
 DAMAGES = [
-    (f"UPDATE inventory_movement SET seq = seq + 1 WHERE seq >= 3 AND product_id = {GHEE}", "GHE-0001, movement 4", "seq is 4, expected 3"),
-    (f"UPDATE inventory_movement SET seq = 2 WHERE seq = 3 AND product_id = {GHEE}", "GHE-0001", "seq is 2, expected 3"),
-    (f"UPDATE inventory_movement SET balance_after = balance_after + 1 WHERE seq = 2 AND product_id = {GHEE}", "GHE-0001, movement 2", "balance_after is 20.000, expected 19.000"),
-    (f"UPDATE inventory_movement SET quantity = quantity - 1 WHERE seq = 2 AND product_id = {GHEE}", "GHE-0001, movement 2", "expected 18.000"),
-    (f"UPDATE inventory_movement SET kind = 'stolen' WHERE seq = 2 AND product_id = {GHEE}", "GHE-0001, movement 2", "stolen"),
-    (f"UPDATE inventory_movement SET kind = 'receipt', unit_price = NULL, line_total = NULL WHERE seq = 2 AND product_id = {GHEE}", "movement 2", "does not fit the kind receipt"),
-    (f"UPDATE inventory_movement SET line_total = NULL WHERE seq = 2 AND product_id = {GHEE}", "movement 2", "do not fit the kind sale"),
-    (f"UPDATE inventory_movement SET average_cost_after = 510.0001 WHERE seq = 2 AND product_id = {GHEE}", "GHE-0001, movement 2", "expected 510.0000"),
-    (f"UPDATE inventory_movement SET unit_cost = 1 WHERE seq = 2 AND product_id = {GHEE}", "GHE-0001, movement 2", "expected the average 510.0000"),
-    (f"UPDATE inventory_movement SET unit_cost = 1 WHERE seq = 1 AND product_id = {GHEE}", "GHE-0001, movement 1", "average_cost_after is 510.0000, expected 1.0000"),
-    (f"UPDATE inventory_movement SET late = true WHERE seq = 2 AND product_id = {GHEE}", "GHE-0001, movement 2", "late"),
-    (f"UPDATE inventory_movement SET business_date = business_date + 1 WHERE seq = 1 AND product_id = {GHEE}", "GHE-0001, movement 2", "late"),
-    (f"UPDATE inventory_stocklevel SET on_hand = on_hand + 5 WHERE product_id = {GHEE}", "GHE-0001", "the sum of the movements"),
-    (f"UPDATE inventory_stocklevel SET average_cost = 1 WHERE product_id = {GHEE}", "GHE-0001", "average_cost is 1.0000, expected"),
-    (f"UPDATE inventory_stocklevel SET seq = 3 WHERE product_id = {GHEE}", "GHE-0001", "the level counts 3 movements"),
-    (f"UPDATE inventory_stocklevel SET oversold_since = now() WHERE product_id = {GHEE}", "GHE-0001", "oversold_since"),
-    (f"UPDATE inventory_stocklevel SET last_business_date = '2020-01-01' WHERE product_id = {GHEE}", "GHE-0001", "last_business_date"),
+    (
+        f"UPDATE inventory_movement SET seq = seq + 1 WHERE seq >= 3 AND product_id = {GHEE}",
+        "GHE-0001, movement 4",
+        "seq is 4, expected 3",
+    ),
+    (
+        f"UPDATE inventory_movement SET seq = 2 WHERE seq = 3 AND product_id = {GHEE}",
+        "GHE-0001",
+        "seq is 2, expected 3",
+    ),
+    (
+        f"UPDATE inventory_movement SET balance_after = balance_after + 1 WHERE seq = 2 AND product_id = {GHEE}",
+        "GHE-0001, movement 2",
+        "balance_after is 20.000, expected 19.000",
+    ),
+    (
+        f"UPDATE inventory_movement SET quantity = quantity - 1 WHERE seq = 2 AND product_id = {GHEE}",
+        "GHE-0001, movement 2",
+        "expected 18.000",
+    ),
+    (
+        f"UPDATE inventory_movement SET kind = 'stolen' WHERE seq = 2 AND product_id = {GHEE}",
+        "GHE-0001, movement 2",
+        "stolen",
+    ),
+    (
+        f"UPDATE inventory_movement SET kind = 'receipt', unit_price = NULL, line_total = NULL WHERE seq = 2 AND product_id = {GHEE}",
+        "movement 2",
+        "does not fit the kind receipt",
+    ),
+    (
+        f"UPDATE inventory_movement SET line_total = NULL WHERE seq = 2 AND product_id = {GHEE}",
+        "movement 2",
+        "do not fit the kind sale",
+    ),
+    (
+        f"UPDATE inventory_movement SET average_cost_after = 510.0001 WHERE seq = 2 AND product_id = {GHEE}",
+        "GHE-0001, movement 2",
+        "expected 510.0000",
+    ),
+    (
+        f"UPDATE inventory_movement SET unit_cost = 1 WHERE seq = 2 AND product_id = {GHEE}",
+        "GHE-0001, movement 2",
+        "expected the average 510.0000",
+    ),
+    (
+        f"UPDATE inventory_movement SET unit_cost = 1 WHERE seq = 1 AND product_id = {GHEE}",
+        "GHE-0001, movement 1",
+        "average_cost_after is 510.0000, expected 1.0000",
+    ),
+    (
+        f"UPDATE inventory_movement SET late = true WHERE seq = 2 AND product_id = {GHEE}",
+        "GHE-0001, movement 2",
+        "late",
+    ),
+    (
+        f"UPDATE inventory_movement SET business_date = business_date + 1 WHERE seq = 1 AND product_id = {GHEE}",
+        "GHE-0001, movement 2",
+        "late",
+    ),
+    (
+        f"UPDATE inventory_stocklevel SET on_hand = on_hand + 5 WHERE product_id = {GHEE}",
+        "GHE-0001",
+        "the sum of the movements",
+    ),
+    (
+        f"UPDATE inventory_stocklevel SET average_cost = 1 WHERE product_id = {GHEE}",
+        "GHE-0001",
+        "average_cost is 1.0000, expected",
+    ),
+    (
+        f"UPDATE inventory_stocklevel SET seq = 3 WHERE product_id = {GHEE}",
+        "GHE-0001",
+        "the level counts 3 movements",
+    ),
+    (
+        f"UPDATE inventory_stocklevel SET oversold_since = now() WHERE product_id = {GHEE}",
+        "GHE-0001",
+        "oversold_since",
+    ),
+    (
+        f"UPDATE inventory_stocklevel SET last_business_date = '2020-01-01' WHERE product_id = {GHEE}",
+        "GHE-0001",
+        "last_business_date",
+    ),
     (f"DELETE FROM inventory_stocklevel WHERE product_id = {GHEE}", "GHE-0001", "no level"),
     ("UPDATE inventory_document SET total = total + 1 WHERE reference = 'first'", "(first)", "total is"),
     ("UPDATE inventory_document SET line_count = 4 WHERE reference = 'first'", "(first)", "expected 1 to 4"),
-    ("UPDATE inventory_document SET kind = 'wastage' WHERE reference = 'first'", "(first)", "the kind is wastage"),
-    ("UPDATE inventory_document SET occurred_at = occurred_at - interval '1 minute' WHERE reference = 'first'", "(first)", "another time"),
-    ("UPDATE inventory_document SET business_date = business_date - 9 WHERE reference = 'first'", "(first)", "business_date is"),
+    (
+        "UPDATE inventory_document SET kind = 'wastage' WHERE reference = 'first'",
+        "(first)",
+        "the kind is wastage",
+    ),
+    (
+        "UPDATE inventory_document SET occurred_at = occurred_at - interval '1 minute' WHERE reference = 'first'",
+        "(first)",
+        "another time",
+    ),
+    (
+        "UPDATE inventory_document SET business_date = business_date - 9 WHERE reference = 'first'",
+        "(first)",
+        "business_date is",
+    ),
     ("UPDATE inventory_document SET reason_id = NULL WHERE reference = 'waste'", "(waste)", "another reason"),
     ("DELETE FROM inventory_document WHERE reference = 'first'", "document", "that is not there"),
-    (f"UPDATE inventory_movement SET line_no = 9 WHERE document_id = {FIRST} AND line_no = 3", "(first)", "numbered 1 to 9"),
-    ("UPDATE inventory_document SET reference = 'first' WHERE reference = 'second'", "(first)", "stands for 2 documents"),
-    ("UPDATE inventory_document SET reverses_id = NULL WHERE reference = 'void'", "(void)", "1 of its 1 movements are reversals"),
-    (f"UPDATE inventory_document SET reverses_id = {FIRST} WHERE reference = 'void'", "(void)", "does not mirror"),
+    (
+        f"UPDATE inventory_movement SET line_no = 9 WHERE document_id = {FIRST} AND line_no = 3",
+        "(first)",
+        "numbered 1 to 9",
+    ),
+    (
+        "UPDATE inventory_document SET reference = 'first' WHERE reference = 'second'",
+        "(first)",
+        "stands for 2 documents",
+    ),
+    (
+        "UPDATE inventory_document SET reverses_id = NULL WHERE reference = 'void'",
+        "(void)",
+        "1 of its 1 movements are reversals",
+    ),
+    (
+        f"UPDATE inventory_document SET reverses_id = {FIRST} WHERE reference = 'void'",
+        "(void)",
+        "does not mirror",
+    ),
     ("UPDATE inventory_document SET reverses_id = 999999 WHERE reference = 'void'", "(void)", "not there"),
     (
         "UPDATE inventory_movement SET reverses_id = (SELECT id FROM inventory_movement WHERE kind = 'receipt' ORDER BY id LIMIT 1) "
@@ -142,18 +246,42 @@ DAMAGES = [
         "GHE-0001",
         "2.000 came back of 1.000 sold",
     ),
-    (f"UPDATE inventory_movement SET returns_id = 999999 WHERE returns_id IS NOT NULL AND product_id = {GHEE}", "GHE-0001", "not there"),
+    (
+        f"UPDATE inventory_movement SET returns_id = 999999 WHERE returns_id IS NOT NULL AND product_id = {GHEE}",
+        "GHE-0001",
+        "not there",
+    ),
     (
         "UPDATE inventory_movement SET unit_cost = unit_cost + 1 WHERE kind = 'sale_return' AND returns_id IS NULL",
         "FLR-0001",
         "average_cost_after is",
     ),
-    (f"UPDATE reports_dailystock SET revenue = revenue + 1 WHERE product_id = {GHEE}", "GHE-0001", "revenue is"),
-    (f"UPDATE reports_dailystock SET documents = documents + 1, lines = lines - 1 WHERE product_id = {GHEE}", "GHE-0001", "lines is"),
-    (f"UPDATE reports_dailystock SET opening = opening + 1, closing = closing + 1 WHERE product_id = {ATTA}", "FLR-0001", "opening is"),
+    (
+        f"UPDATE reports_dailystock SET revenue = revenue + 1 WHERE product_id = {GHEE}",
+        "GHE-0001",
+        "revenue is",
+    ),
+    (
+        f"UPDATE reports_dailystock SET documents = documents + 1, lines = lines - 1 WHERE product_id = {GHEE}",
+        "GHE-0001",
+        "lines is",
+    ),
+    (
+        f"UPDATE reports_dailystock SET opening = opening + 1, closing = closing + 1 WHERE product_id = {ATTA}",
+        "FLR-0001",
+        "opening is",
+    ),
     (f"UPDATE reports_dailystock SET cost = cost + 0.0001 WHERE product_id = {ATTA}", "FLR-0001", "cost is"),
-    (f"DELETE FROM reports_dailystock WHERE product_id = {GHEE}", "GHE-0001", "is missing in the daily stock"),
-    (f"UPDATE reports_dailystock SET business_date = '2020-01-01' WHERE product_id = {ATTA}", "FLR-0001", "has no movements"),
+    (
+        f"DELETE FROM reports_dailystock WHERE product_id = {GHEE}",
+        "GHE-0001",
+        "is missing in the daily stock",
+    ),
+    (
+        f"UPDATE reports_dailystock SET business_date = '2020-01-01' WHERE product_id = {ATTA}",
+        "FLR-0001",
+        "has no movements",
+    ),
     (
         "INSERT INTO inventory_lowstockalert (store_id, product_id, on_hand, reorder_point) "
         "SELECT store_id, product_id, on_hand, reorder_point FROM inventory_lowstockalert WHERE closed_at IS NULL",
@@ -187,12 +315,16 @@ def test_a_second_reversal_is_named(loose, ghee):
             "FROM inventory_document WHERE reference = 'void'"
         )
         cursor.execute(
-            COPY.replace("SELECT document_id", "SELECT (SELECT id FROM inventory_document WHERE reference = 'again')").replace("line_no + 1, store", "line_no, store")
+            COPY.replace(
+                "SELECT document_id", "SELECT (SELECT id FROM inventory_document WHERE reference = 'again')"
+            ).replace("line_no + 1, store", "line_no, store")
             + f"WHERE product_id = {ATTA} AND reverses_id IS NOT NULL"
         )
     assert "seq is" in check()  # a copy cannot have a place of its own
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM inventory_movement WHERE document_id = (SELECT id FROM inventory_document WHERE reference = 'again')")
+        cursor.execute(
+            "DELETE FROM inventory_movement WHERE document_id = (SELECT id FROM inventory_document WHERE reference = 'again')"
+        )
         cursor.execute(
             "UPDATE inventory_movement SET document_id = (SELECT id FROM inventory_document WHERE reference = 'again') "
             "WHERE document_id = (SELECT id FROM inventory_document WHERE reference = 'waste')"
@@ -209,8 +341,12 @@ def test_only_a_sale_may_leave_less_than_nothing(stocked, post, ghee):
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE inventory_movement DISABLE TRIGGER USER")
-        cursor.execute("ALTER TABLE inventory_movement DROP CONSTRAINT movement_only_sales_oversell, DROP CONSTRAINT movement_priced_when_sold")
-        cursor.execute("UPDATE inventory_movement SET kind = 'wastage', unit_price = NULL, line_total = NULL WHERE balance_after < 0")
+        cursor.execute(
+            "ALTER TABLE inventory_movement DROP CONSTRAINT movement_only_sales_oversell, DROP CONSTRAINT movement_priced_when_sold"
+        )
+        cursor.execute(
+            "UPDATE inventory_movement SET kind = 'wastage', unit_price = NULL, line_total = NULL WHERE balance_after < 0"
+        )
     assert "leaves -1.000 on hand, which only a sale may" in check()
 
 
@@ -234,8 +370,12 @@ def test_rebuilding_gives_the_same_rows(busy, store):
 def test_rebuilding_mends_what_was_wrong(loose, store, ghee, atta):
     before = [{name: value for name, value in row.items() if name != "id"} for row in rows()]
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE reports_dailystock SET revenue = revenue + 1, sold = sold + 3 WHERE product_id = {GHEE}")
-        cursor.execute(f"DELETE FROM reports_dailystock WHERE product_id = {ATTA} AND business_date = (SELECT max(business_date) FROM reports_dailystock)")
+        cursor.execute(
+            f"UPDATE reports_dailystock SET revenue = revenue + 1, sold = sold + 3 WHERE product_id = {GHEE}"
+        )
+        cursor.execute(
+            f"DELETE FROM reports_dailystock WHERE product_id = {ATTA} AND business_date = (SELECT max(business_date) FROM reports_dailystock)"
+        )
         cursor.execute("INSERT INTO reports_dailystock SELECT * FROM jsonb_populate_record(NULL::reports_dailystock, "
                        "(SELECT to_jsonb(d) || '{\"id\": 999999, \"business_date\": \"2020-01-01\"}' FROM reports_dailystock AS d LIMIT 1))")  # fmt: skip
         # Without the unique key there would be nothing to meet.

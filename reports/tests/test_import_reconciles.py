@@ -24,8 +24,18 @@ def test_daily_sales_of_an_imported_history_are_as_expected():
     for code, days in told["daily"].items():
         report = daily_sales(Store.objects.filter(code=code), date(2016, 12, 1), date(2017, 1, 31))
         assert [
-            (str(row["business_date"]), row["documents"], row["lines"], row["units"], row["revenue"]) for row in report.rows
-        ] == [(day["business_date"], day["baskets"], day["lines"], Decimal(day["units"]), Decimal(day["revenue"])) for day in days]
+            (str(row["business_date"]), row["documents"], row["lines"], row["units"], row["revenue"])
+            for row in report.rows
+        ] == [
+            (
+                day["business_date"],
+                day["baskets"],
+                day["lines"],
+                Decimal(day["units"]),
+                Decimal(day["revenue"]),
+            )
+            for day in days
+        ]
     everywhere = daily_sales(Store.objects.all(), date(2016, 12, 1), date(2017, 1, 31))
     assert everywhere.totals["revenue"] == Decimal(told["revenue"])
     assert everywhere.totals["lines"] == told["lines"]["SALE"]

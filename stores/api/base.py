@@ -9,7 +9,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.viewsets import GenericViewSet
 
 from stores.api.parsers import broken, check_headers
-from stores.api.problems import Fault, Invalid, Problem, fault, faults_of
+from stores.authentication.problems import Fault, Invalid, Problem, fault, faults_of
 from stores.models import ApiKey, Store
 
 LIST_PARAMETERS = frozenset({"cursor", "limit", "ordering"})

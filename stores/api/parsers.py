@@ -9,7 +9,7 @@ from django.http import UnreadablePostError
 from django.utils.translation import gettext as _
 from rest_framework.parsers import BaseParser
 
-from stores.api.problems import Fault, Problem, escaped, fault
+from stores.authentication.problems import Fault, Problem, escaped, fault
 
 DEEPEST = 32
 LONGEST_NUMBER = 100

@@ -6,7 +6,7 @@ from rest_framework import mixins, serializers
 from rest_framework.response import Response
 
 from stores.api.base import KeyViews
-from stores.authentication import rate_of
+from stores.authentication.keys import rate_of
 from stores.filters import StoreFilter
 from stores.models import ApiKey, Store
 

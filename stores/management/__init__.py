@@ -31,7 +31,9 @@ class Progress:
         if self.watched:
             bar = "#" * (percent * 30 // 100)
             left = (now - self.began) * (self.total - self.done) / max(self.done, 1)
-            self.stream.write(f"\r{self.label} [{bar:<30}] {percent:3d} % {self.done}/{self.total} {self.unit}, {left:.0f} s left  ")
+            self.stream.write(
+                f"\r{self.label} [{bar:<30}] {percent:3d} % {self.done}/{self.total} {self.unit}, {left:.0f} s left  "
+            )
         else:
             self.stream.write(f"{self.label}: {percent} % ({self.done}/{self.total} {self.unit})\n")
         self.stream.flush()

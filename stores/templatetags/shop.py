@@ -113,7 +113,10 @@ def shop_name(store) -> str:
 def icon(name: str, css: str = "") -> str:
     """One picture of static/img/icons.svg; say what it means beside it, it is hidden from screen readers."""
     return format_html(
-        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>', css, static("img/icons.svg"), name
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>',
+        css,
+        static("img/icons.svg"),
+        name,
     )
 
 
@@ -144,7 +147,10 @@ def clock(instant, store) -> str:
     """The time of day in the store's zone, the whole date and time on hovering."""
     local = instant.astimezone(ZoneInfo(store.timezone))
     return format_html(
-        '<time datetime="{}" title="{}"><bdi>{}</bdi></time>', instant.isoformat(), formats.date_format(local, "j M Y") + ", " + clock_text(local), clock_text(local)
+        '<time datetime="{}" title="{}"><bdi>{}</bdi></time>',
+        instant.isoformat(),
+        formats.date_format(local, "j M Y") + ", " + clock_text(local),
+        clock_text(local),
     )
 
 
@@ -154,7 +160,12 @@ def at(instant, store) -> str:
     if instant is None:
         return "–"
     local = instant.astimezone(ZoneInfo(store.timezone))
-    return format_html('<time datetime="{}">{}, <bdi>{}</bdi></time>', instant.isoformat(), formats.date_format(local, "j M Y"), clock_text(local))
+    return format_html(
+        '<time datetime="{}">{}, <bdi>{}</bdi></time>',
+        instant.isoformat(),
+        formats.date_format(local, "j M Y"),
+        clock_text(local),
+    )
 
 
 @register.filter

@@ -30,7 +30,12 @@ def test_the_role_of_somebody_else_is_not_mine(store, owner, cashier):
 
 
 def test_foreign_and_absent_are_the_same(store, other_store, cashier, head_office):
-    for user, code in [(cashier, other_store.code), (cashier, "NONE-1"), (head_office, store.code), (AnonymousUser(), store.code)]:
+    for user, code in [
+        (cashier, other_store.code),
+        (cashier, "NONE-1"),
+        (head_office, store.code),
+        (AnonymousUser(), store.code),
+    ]:
         with pytest.raises(Http404):
             get_store(asked_by(user), code)
 

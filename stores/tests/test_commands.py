@@ -18,7 +18,15 @@ def run(*arguments, **options):
 
 
 def test_a_key_for_some_stores_is_all_that_is_printed(store, other_store):
-    printed = run("create_key", "--name", "Till", "--stores", "LHE-0001,KHI-0001", "--scopes", "movements:write,inventory:read")
+    printed = run(
+        "create_key",
+        "--name",
+        "Till",
+        "--stores",
+        "LHE-0001,KHI-0001",
+        "--scopes",
+        "movements:write,inventory:read",
+    )
     secret = printed.removesuffix("\n")
     key = ApiKey.objects.get(public_id=ApiKey.public_id_of(secret))
     assert key.digest == ApiKey.hash(secret)
@@ -27,7 +35,9 @@ def test_a_key_for_some_stores_is_all_that_is_printed(store, other_store):
 
 
 def test_a_key_for_all_stores_and_all_that_reads(store):
-    secret = run("create_key", "--name", "Head", "--stores", "all", "--scopes", "read", "catalog:write", "--rate", "30").strip()
+    secret = run(
+        "create_key", "--name", "Head", "--stores", "all", "--scopes", "read", "catalog:write", "--rate", "30"
+    ).strip()
     key = ApiKey.objects.get(public_id=ApiKey.public_id_of(secret))
     assert (key.all_stores, key.rate, key.stores.count()) == (True, 30, 0)
     assert "catalog:write" in key.scopes
@@ -54,11 +64,35 @@ def test_a_key_that_makes_no_sense_is_refused(store, arguments, words):
 
 def test_a_user_with_stores_group_and_language(store, other_store, monkeypatch):
     monkeypatch.setenv("KIRYANA_PASSWORD", "chai-aur-biscuit-7")
-    assert run("create_user", "amna", "--store", "LHE-0001:manager", "--store", "KHI-0001:cashier", "--group", "Operations", "--language", "ur", "--email", "amna@example.pk") == ""
+    assert (
+        run(
+            "create_user",
+            "amna",
+            "--store",
+            "LHE-0001:manager",
+            "--store",
+            "KHI-0001:cashier",
+            "--group",
+            "Operations",
+            "--language",
+            "ur",
+            "--email",
+            "amna@example.pk",
+        )
+        == ""
+    )
     user = User.objects.get(username="amna")
     assert user.check_password("chai-aur-biscuit-7")
-    assert (user.language, user.email, user.is_staff, user.is_superuser) == ("ur", "amna@example.pk", True, False)
-    assert {(each.store.code, each.role) for each in user.memberships.all()} == {("LHE-0001", "manager"), ("KHI-0001", "cashier")}
+    assert (user.language, user.email, user.is_staff, user.is_superuser) == (
+        "ur",
+        "amna@example.pk",
+        True,
+        False,
+    )
+    assert {(each.store.code, each.role) for each in user.memberships.all()} == {
+        ("LHE-0001", "manager"),
+        ("KHI-0001", "cashier"),
+    }
     assert [group.name for group in user.groups.all()] == ["Operations"]
 
 
@@ -88,7 +122,11 @@ def test_the_password_comes_from_standard_input(store, monkeypatch):
         ([], "12345678", "password"),
         ([], "", "No password was given"),
         (["--email", "nowhere"], "chai-aur-biscuit", "email"),
-        (["--store", "LHE-0001:cashier", "--store", "LHE-0001:manager"], "chai-aur-biscuit", "already exists"),
+        (
+            ["--store", "LHE-0001:cashier", "--store", "LHE-0001:manager"],
+            "chai-aur-biscuit",
+            "already exists",
+        ),
     ],
 )
 def test_a_user_that_makes_no_sense_is_refused_whole(store, monkeypatch, arguments, password, words):

@@ -63,7 +63,14 @@ def test_text_drops_direction_marks_and_refuses_control_characters():
 
 @pytest.mark.parametrize(
     ("amount", "shown"),
-    [("1250", "Rs 1,250"), ("12.5", "Rs 12.50"), ("-3", "−Rs 3"), ("0", "Rs 0"), ("122.4424", "Rs 122.4424"), ("1234567.00", "Rs 1,234,567")],
+    [
+        ("1250", "Rs 1,250"),
+        ("12.5", "Rs 12.50"),
+        ("-3", "−Rs 3"),
+        ("0", "Rs 0"),
+        ("122.4424", "Rs 122.4424"),
+        ("1234567.00", "Rs 1,234,567"),
+    ],
 )
 def test_money_shows_paisa_only_when_there_are_some(amount, shown):
     assert shop.money(Decimal(amount)) == f'<bdi dir="ltr">{shown}</bdi>'

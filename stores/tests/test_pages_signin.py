@@ -38,7 +38,9 @@ def test_a_wrong_password_is_told_beside_the_form_and_the_name_is_kept(client, c
     assert "wrong" not in answer.text.replace("wrongly", "")
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example/", "javascript:alert(1)", "/x\0y"])
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "https://evil.example/", "javascript:alert(1)", "/x\0y"]
+)
 def test_next_never_leads_out(client, cashier, target):
     assert sign_in(client, cashier.username, next=target)["Location"] == "/"
 
@@ -74,8 +76,14 @@ def test_too_many_attempts_for_one_name_have_to_wait_from_anywhere(cashier, sett
 def test_a_forged_forwarded_address_does_not_escape_the_limit(client, settings):
     settings.LOGIN_RATE = "2/m"
     for number in range(2):
-        client.post(reverse("login"), {"username": f"a{number}", "password": "x"}, headers={"x-forwarded-for": f"1.1.1.{number}"})
-    answer = client.post(reverse("login"), {"username": "b", "password": "x"}, headers={"x-forwarded-for": "9.9.9.9"})
+        client.post(
+            reverse("login"),
+            {"username": f"a{number}", "password": "x"},
+            headers={"x-forwarded-for": f"1.1.1.{number}"},
+        )
+    answer = client.post(
+        reverse("login"), {"username": "b", "password": "x"}, headers={"x-forwarded-for": "9.9.9.9"}
+    )
     assert answer.status_code == 429
 
 
@@ -87,7 +95,9 @@ def test_signing_out_needs_a_post(client, cashier):
 
 
 def test_a_form_from_elsewhere_is_refused_in_plain_words(cashier):
-    answer = Client(enforce_csrf_checks=True).post(reverse("login"), {"username": cashier.username, "password": PASSWORD})
+    answer = Client(enforce_csrf_checks=True).post(
+        reverse("login"), {"username": cashier.username, "password": PASSWORD}
+    )
     assert answer.status_code == 403
     assert "This form is too old" in answer.text
 
@@ -107,26 +117,40 @@ def test_the_profile_changes_language_and_password(client, cashier):
     client.force_login(cashier)
     assert client.post(reverse("profile"), {"act": "language", "language": "ur"}).status_code == 302
     assert 'dir="rtl"' in client.get(reverse("profile")).text
-    wrong = client.post(reverse("profile"), {"act": "password", "old_password": "x", "new_password1": "a", "new_password2": "a"})
+    wrong = client.post(
+        reverse("profile"),
+        {"act": "password", "old_password": "x", "new_password1": "a", "new_password2": "a"},
+    )
     assert wrong.status_code == 200
     cashier.refresh_from_db()
     assert cashier.language == "ur"
     assert cashier.check_password(PASSWORD)
-    new = {"act": "password", "old_password": PASSWORD, "new_password1": "nihari-aur-naan", "new_password2": "nihari-aur-naan"}
+    new = {
+        "act": "password",
+        "old_password": PASSWORD,
+        "new_password1": "nihari-aur-naan",
+        "new_password2": "nihari-aur-naan",
+    }
     assert client.post(reverse("profile"), new).status_code == 302
     cashier.refresh_from_db()
     assert cashier.check_password("nihari-aur-naan")
     assert client.get(reverse("profile")).status_code == 200, "still signed in here"
 
 
-def test_the_store_list_shows_only_my_stores_and_searches_when_there_are_many(client, owner, store, other_store):
+def test_the_store_list_shows_only_my_stores_and_searches_when_there_are_many(
+    client, owner, store, other_store
+):
     client.force_login(owner)
     page = client.get(reverse("store_list")).text
     assert "Madina Kiryana" in page
     assert "Saddar Kiryana" not in page
     assert 'name="search"' not in page
     for number in range(9):
-        Membership.objects.create(user=owner, store=Store.objects.create(code=f"MUL-{number}", name=f"Shop {number}", name_ur="دکان"), role="owner")
+        Membership.objects.create(
+            user=owner,
+            store=Store.objects.create(code=f"MUL-{number}", name=f"Shop {number}", name_ur="دکان"),
+            role="owner",
+        )
     page = client.get(reverse("store_list") + "?search=mul-٧")
     assert 'name="search"' in page.text
     assert "Shop 7" in page.text
@@ -151,15 +175,29 @@ def test_somebody_without_a_store_is_told_what_to_do(client, head_office):
     assert "No store yet" in client.get("/stores/").text
 
 
-def test_the_store_list_costs_the_same_for_one_store_and_for_many(client, owner, store, django_assert_num_queries):
+def test_the_store_list_costs_the_same_for_one_store_and_for_many(
+    client, owner, store, django_assert_num_queries
+):
     for number in range(20):
-        Membership.objects.create(user=owner, store=Store.objects.create(code=f"MUL-{number}", name=f"Shop {number}"), role="owner")
+        Membership.objects.create(
+            user=owner, store=Store.objects.create(code=f"MUL-{number}", name=f"Shop {number}"), role="owner"
+        )
     client.force_login(owner)
     with django_assert_num_queries(5):  # session, user, how many, page's count, rows
         client.get("/stores/")
 
 
-@pytest.mark.parametrize("path", ["/nowhere/", "/s/NO-STORE/", "/s/KHI-0001/", "/s/KHI-0001/inventory/", "/s/LHE%00/", "/s/LHE-0001/documents/99999999999999999999/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere/",
+        "/s/NO-STORE/",
+        "/s/KHI-0001/",
+        "/s/KHI-0001/inventory/",
+        "/s/LHE%00/",
+        "/s/LHE-0001/documents/99999999999999999999/",
+    ],
+)
 def test_what_is_absent_and_what_is_foreign_look_alike(client, cashier, other_store, path):
     client.force_login(cashier)
     answer = client.get(path)
@@ -196,7 +234,13 @@ def test_a_broken_database_is_told_apart_from_a_broken_page(client, manager, sto
     assert answer["X-Request-Id"][:12] in answer.text
     monkeypatch.setattr("inventory.views.acts.post_document", broken(OperationalError()))
     monkeypatch.setattr("inventory.forms.BaseLines.resolve", broken(OperationalError()))
-    data = {"act": "save", "reference": "abc", "lines-TOTAL_FORMS": "1", "lines-INITIAL_FORMS": "0", "lines-0-item": "<آٹا>"}
+    data = {
+        "act": "save",
+        "reference": "abc",
+        "lines-TOTAL_FORMS": "1",
+        "lines-INITIAL_FORMS": "0",
+        "lines-0-item": "<آٹا>",
+    }
     answer = client.post(reverse("sale", args=[store.code]), data)
     assert answer.status_code == 503
     assert answer["Retry-After"]

@@ -13,7 +13,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def goods(category):
     return Product.objects.bulk_create(
-        [Product(sku=f"P-{n:02}", name=f"Name {n % 5}", category=category, selling_price=n % 3) for n in range(23)]
+        [
+            Product(sku=f"P-{n:02}", name=f"Name {n % 5}", category=category, selling_price=n % 3)
+            for n in range(23)
+        ]
     )
 
 
@@ -27,7 +30,10 @@ def walk(order, limit=4):
         cursor = page.next
 
 
-@pytest.mark.parametrize("order", ["id", "-id", "name", "-name", "selling_price", "-selling_price", "-updated_at", "category__name"])
+@pytest.mark.parametrize(
+    "order",
+    ["id", "-id", "name", "-name", "selling_price", "-selling_price", "-updated_at", "category__name"],
+)
 def test_every_row_comes_once_and_in_order(goods, order):
     keys = [order, ("-" if order.startswith("-") else "") + "id"]
     expected = list(Product.objects.order_by(*keys))

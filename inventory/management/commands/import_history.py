@@ -63,7 +63,9 @@ class BadRow(CommandError):
 
 
 @contextmanager
-def table(folder: Path, name: str, required: tuple[str, ...]) -> Iterator[tuple[Path, dict[str, int], Iterator]]:
+def table(
+    folder: Path, name: str, required: tuple[str, ...]
+) -> Iterator[tuple[Path, dict[str, int], Iterator]]:
     """The file `name`.csv or .csv.gz of `folder`: its path, where each column stands, and (line number, row) pairs."""
     file = folder / f"{name}.csv"
     if not file.is_file():
@@ -100,7 +102,9 @@ def table(folder: Path, name: str, required: tuple[str, ...]) -> Iterator[tuple[
         yield file, place, rows()
 
 
-def dictionaries(folder: Path, name: str, required: tuple[str, ...]) -> Iterator[tuple[Path, int, dict[str, str]]]:
+def dictionaries(
+    folder: Path, name: str, required: tuple[str, ...]
+) -> Iterator[tuple[Path, int, dict[str, str]]]:
     with table(folder, name, required) as (file, place, rows):
         for line, row in rows:
             yield file, line, {title: row[index].strip() for title, index in place.items()}
@@ -126,7 +130,11 @@ def check_fields(model, given: dict[str, str], file: Path, line: int) -> None:
 
 def number(text: str, form: re.Pattern, what: str, file: Path, line: int) -> Decimal:
     if not form.fullmatch(text):
-        raise BadRow(file, line, f"{what} “{text[:40]}” is not a number of the form {'0.00' if form is MONEY else '0.000'}.")
+        raise BadRow(
+            file,
+            line,
+            f"{what} “{text[:40]}” is not a number of the form {'0.00' if form is MONEY else '0.000'}.",
+        )
     return Decimal(text)
 
 
@@ -155,7 +163,13 @@ def read_products(folder: Path) -> tuple[dict[str, Product], dict[str, str], dic
 
     A product's `department` becomes the group above its category. Categories come as "department\\tcategory".
     """
-    products, categories, barcodes, cases, taken = {}, {}, {}, {}, set(Barcode.objects.values_list("code", flat=True))
+    products, categories, barcodes, cases, taken = (
+        {},
+        {},
+        {},
+        {},
+        set(Barcode.objects.values_list("code", flat=True)),
+    )
     existing = {product.sku: product for product in Product.objects.all()}
     for file, line, row in dictionaries(folder, "products", ("sku", "name")):
         sku = row["sku"]
@@ -164,13 +178,22 @@ def read_products(folder: Path) -> tuple[dict[str, Product], dict[str, str], dic
         if sku in existing:
             products[sku] = existing[sku]
             continue
-        price = next((row[title] for title in ("sell_price", "sale_price", "selling_price", "price") if row.get(title)), None)
+        price = next(
+            (
+                row[title]
+                for title in ("sell_price", "sale_price", "selling_price", "price")
+                if row.get(title)
+            ),
+            None,
+        )
         if price is None:
             raise BadRow(file, line, "the selling price is missing.")
         decimals = row.get("decimals") or ("0" if row.get("unit", "pc") in ("", "pc", "dozen") else "3")
         if decimals not in ("0", "1", "2", "3"):
             raise BadRow(file, line, f"decimals “{decimals[:40]}” is not 0, 1, 2 or 3.")
-        given = {field: row[field] for field in ("sku", "name", "name_ur", "aliases", "brand") if row.get(field)}
+        given = {
+            field: row[field] for field in ("sku", "name", "name_ur", "aliases", "brand") if row.get(field)
+        }
         if not sku or not row["name"]:
             raise BadRow(file, line, "a product needs a SKU and a name.")
         check_fields(Product, given, file, line)
@@ -232,7 +255,9 @@ class Parcels:
                 yield text[:-1].split("\t")
 
 
-def read_movements(folder: Path, stores: dict[str, Store], products: dict[str, Product], parcels: Parcels) -> None:
+def read_movements(
+    folder: Path, stores: dict[str, Store], products: dict[str, Product], parcels: Parcels
+) -> None:
     """Checks every line of movements.csv and puts it into the parcel of its store."""
     oldest, newest = OLDEST_IMPORT, timezone.now() + CLOCK_SLACK
     columns = ("occurred_at", "store", "sku", "type", "delta", "line_total", "reference")
@@ -240,10 +265,15 @@ def read_movements(folder: Path, stores: dict[str, Store], products: dict[str, P
     seen: dict[str, set[str]] = {code: set() for code in stores}
     now_open: dict[tuple[str, str], tuple[str, int]] = {}  # documents of this instant: their kind and lines
     steps = {sku: product.quantity_step for sku, product in products.items()}
-    usable = {sku: product.status in (Product.Status.ACTIVE, Product.Status.DISCONTINUED) for sku, product in products.items()}
+    usable = {
+        sku: product.status in (Product.Status.ACTIVE, Product.Status.DISCONTINUED)
+        for sku, product in products.items()
+    }
     receivable = {sku: product.status == Product.Status.ACTIVE for sku, product in products.items()}
     with table(folder, "movements", columns) as (file, place, rows):
-        at_time, at_store, at_sku, at_type, at_delta, at_total, at_reference = (place[column] for column in columns)
+        at_time, at_store, at_sku, at_type, at_delta, at_total, at_reference = (
+            place[column] for column in columns
+        )
         at_cost = place.get("unit_cost")
         for line, row in rows:
             text, store, sku, delta, total, reference = (
@@ -254,14 +284,22 @@ def read_movements(folder: Path, stores: dict[str, Store], products: dict[str, P
                 raise BadRow(file, line, f"type “{row[at_type][:40]}” is none of {', '.join(KINDS)}.")
             if text != last_text:
                 if not INSTANT.fullmatch(text):
-                    raise BadRow(file, line, f"occurred_at “{text[:40]}” is not a time such as 2017-01-01T12:30:00Z.")
+                    raise BadRow(
+                        file, line, f"occurred_at “{text[:40]}” is not a time such as 2017-01-01T12:30:00Z."
+                    )
                 try:
                     when = datetime.fromisoformat(text).astimezone(UTC)
                 except (ValueError, OverflowError):
                     raise BadRow(file, line, f"occurred_at “{text}” does not exist.") from None
                 if when < last:
                     too_old = when < oldest
-                    raise BadRow(file, line, "the time lies before the year 2000." if too_old else "the time lies before that of the line above.")
+                    raise BadRow(
+                        file,
+                        line,
+                        "the time lies before the year 2000."
+                        if too_old
+                        else "the time lies before that of the line above.",
+                    )
                 if when > newest:
                     raise BadRow(file, line, "the time lies in the future.")
                 if when != last:
@@ -272,7 +310,9 @@ def read_movements(folder: Path, stores: dict[str, Store], products: dict[str, P
             if sku not in steps:
                 raise BadRow(file, line, f"the product “{sku[:40]}” is not in products.csv.")
             if not (usable[sku] if kind == Kind.SALE else receivable[sku]):
-                raise BadRow(file, line, f"the product {sku} is {products[sku].get_status_display().lower()}.")
+                raise BadRow(
+                    file, line, f"the product {sku} is {products[sku].get_status_display().lower()}."
+                )
             if not QUANTITY.fullmatch(delta):
                 raise BadRow(file, line, f"delta “{delta[:40]}” is not a quantity with at most 3 decimals.")
             if ("." in delta or steps[sku] != 1) and Decimal(delta) % steps[sku]:
@@ -285,19 +325,25 @@ def read_movements(folder: Path, stores: dict[str, Store], products: dict[str, P
                 if sign != (sale_sign := sale_sign or sign):
                     raise BadRow(file, line, "this sale has another sign than the sales above.")
                 if not MONEY.fullmatch(total):
-                    raise BadRow(file, line, f"line_total “{total[:40]}” is not what was charged, such as 2.78.")
+                    raise BadRow(
+                        file, line, f"line_total “{total[:40]}” is not what was charged, such as 2.78."
+                    )
                 if not reference:
                     raise BadRow(file, line, "a sale needs the reference of its basket.")
                 cost = ""
             else:
                 if sign == "-":
-                    raise BadRow(file, line, f"{row[at_type].lower()} takes nothing away: delta must be above zero.")
+                    raise BadRow(
+                        file, line, f"{row[at_type].lower()} takes nothing away: delta must be above zero."
+                    )
                 total, cost = "", row[at_cost] if at_cost is not None else ""
                 if cost and not COST.fullmatch(cost):
                     raise BadRow(file, line, f"unit_cost “{cost[:40]}” is not an amount of money.")
             if reference:
                 if not REFERENCE.fullmatch(reference):
-                    raise BadRow(file, line, "a reference has 1 to 100 letters, digits or signs, without spaces.")
+                    raise BadRow(
+                        file, line, "a reference has 1 to 100 letters, digits or signs, without spaces."
+                    )
                 of_kind, lines = now_open.get((store, reference), (None, 0))
                 if of_kind is None:
                     if reference in seen[store]:
@@ -313,7 +359,9 @@ def read_movements(folder: Path, stores: dict[str, Store], products: dict[str, P
 
 
 @transaction.atomic
-def make_masters(stores: dict[str, Store], products: dict[str, Product], categories: dict, barcodes: dict, cases: dict) -> None:
+def make_masters(
+    stores: dict[str, Store], products: dict[str, Product], categories: dict, barcodes: dict, cases: dict
+) -> None:
     """Saves the stores and products that are new; afterwards all in the two dictionaries are saved."""
     Store.objects.bulk_create(store for store in stores.values() if store.pk is None)
     parents = {department: None for pair in categories.values() if (department := pair.split("\t")[0])}
@@ -327,7 +375,18 @@ def make_masters(stores: dict[str, Store], products: dict[str, Product], categor
             known[name] = Category.objects.create(name=name, parent=known.get(department))
     for sku, pair in categories.items():
         products[sku].category = known[pair.split("\t")[1]]
-    fields = ("sku", "name", "name_ur", "aliases", "brand", "unit", "quantity_step", "cost_price", "selling_price", "status")
+    fields = (
+        "sku",
+        "name",
+        "name_ur",
+        "aliases",
+        "brand",
+        "unit",
+        "quantity_step",
+        "cost_price",
+        "selling_price",
+        "status",
+    )
     with connection.cursor() as cursor:
         if categories:
             columns = ", ".join([*fields, "category_id", "updated_at"])
@@ -343,7 +402,10 @@ def make_masters(stores: dict[str, Store], products: dict[str, Product], categor
         (Barcode(code=code, product=products[sku]) for sku, code in barcodes.items()), batch_size=2000
     )
     Pack.objects.bulk_create(
-        (Pack(product=products[sku], name=f"Case of {case}", units_per_pack=Decimal(case)) for sku, case in cases.items()),
+        (
+            Pack(product=products[sku], name=f"Case of {case}", units_per_pack=Decimal(case))
+            for sku, case in cases.items()
+        ),
         batch_size=2000,
     )
 
@@ -353,7 +415,9 @@ def analyse() -> None:
         cursor.execute("ANALYZE")
 
 
-def drafts(store: Store, products: dict[str, Product], lines: Iterator[list[str]], now: datetime) -> Iterator[Draft]:
+def drafts(
+    store: Store, products: dict[str, Product], lines: Iterator[list[str]], now: datetime
+) -> Iterator[Draft]:
     """The documents of one store in the order of time. Lines without a reference are one document for each instant and
     kind, with a reference that follows from both: a second run finds what the first one did."""
     actor = Actor.importing()
@@ -377,11 +441,22 @@ def drafts(store: Store, products: dict[str, Product], lines: Iterator[list[str]
             )
         when = datetime.fromisoformat(instant)
         for (kind, reference), posts in documents.items():
-            yield draft_document(store=store, kind=kind, lines=posts, actor=actor, now=now, reference=reference, occurred_at=when)
+            yield draft_document(
+                store=store,
+                kind=kind,
+                lines=posts,
+                actor=actor,
+                now=now,
+                reference=reference,
+                occurred_at=when,
+            )
 
 
 def known_documents(store: Store) -> dict[str, bytes]:
-    return {reference: bytes(said) for reference, said in Document.objects.filter(store=store).values_list("reference", "fingerprint")}
+    return {
+        reference: bytes(said)
+        for reference, said in Document.objects.filter(store=store).values_list("reference", "fingerprint")
+    }
 
 
 def check_known(store: Store, products: dict[str, Product], parcels: Parcels, now: datetime) -> None:
@@ -391,7 +466,9 @@ def check_known(store: Store, products: dict[str, Product], parcels: Parcels, no
     for draft in drafts(store, products, parcels.of(store.code), now):
         reference = draft.document["reference"]
         if known.get(reference, draft.document["fingerprint"]) != draft.document["fingerprint"]:
-            raise CommandError(f"movements.csv: the reference {reference} of {store.code} was recorded before with other content.")
+            raise CommandError(
+                f"movements.csv: the reference {reference} of {store.code} was recorded before with other content."
+            )
 
 
 def load(store: Store, products: dict[str, Product], parcels: Parcels, now: datetime) -> Iterator[int]:
@@ -417,7 +494,7 @@ def insert(store: Store, waiting: list[Draft]) -> None:
     if waiting:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(IN_BULK)
-            insert_documents(store, waiting)
+            insert_documents(store, waiting, answer=False)
 
 
 # What was sold in one store, by day and in all, told by the ledger itself.
@@ -431,7 +508,10 @@ GROUP BY business_date
 def differences(folder: Path, stores: Iterable[str]) -> Iterator[str]:
     """Where the database differs from closing_stock.csv and expected.json, in words."""
     levels = StockLevel.objects.filter(seq__gt=0, store__code__in=stores)
-    levels = {(store, sku): had for store, sku, *had in levels.values_list("store__code", "product__sku", "on_hand", "seq")}
+    levels = {
+        (store, sku): had
+        for store, sku, *had in levels.values_list("store__code", "product__sku", "on_hand", "seq")
+    }
     for file, line, row in dictionaries(folder, "closing_stock", ("store", "sku", "quantity")):
         on_hand, seq = levels.pop((row["store"], row["sku"]), (None, None))
         wanted = number(row["quantity"], QUANTITY, "the quantity", file, line)
@@ -459,7 +539,9 @@ def differences(folder: Path, stores: Iterable[str]) -> Iterator[str]:
     for word, lines in told.get("lines", {}).items():
         if (found := posted.filter(kind=KINDS[word]).count()) != lines:
             yield f"expected.json: there are {found} lines {word}, not {lines}."
-    if "revenue" in told and (found := posted.filter(kind=Kind.SALE).aggregate(sum=Sum("line_total"))["sum"]) != Decimal(told["revenue"]):
+    if "revenue" in told and (
+        found := posted.filter(kind=Kind.SALE).aggregate(sum=Sum("line_total"))["sum"]
+    ) != Decimal(told["revenue"]):
         yield f"expected.json: the revenue is {found}, not {told['revenue']}."
 
 
@@ -478,8 +560,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("folder", type=Path)
-        parser.add_argument("--processes", type=int, default=2, help="stores that are loaded at once (default 2)")
-        parser.add_argument("--check", action="store_true", help="compare with closing_stock.csv and expected.json afterwards")
+        parser.add_argument(
+            "--processes", type=int, default=2, help="stores that are loaded at once (default 2)"
+        )
+        parser.add_argument(
+            "--check", action="store_true", help="compare with closing_stock.csv and expected.json afterwards"
+        )
 
     def handle(self, *, folder, processes, check, **options):
         stores = read_stores(folder)
@@ -488,9 +574,13 @@ class Command(BaseCommand):
             parcels = Parcels(Path(temporary))
             read_movements(folder, stores, products, parcels)
             now = timezone.now()
-            trading = sorted((stores[code] for code in parcels.count), key=lambda store: -parcels.count[store.code])
+            trading = sorted(
+                (stores[code] for code in parcels.count), key=lambda store: -parcels.count[store.code]
+            )
             for product in products.values():
-                product.price = product.selling_price  # each line says what was charged: nobody is to look prices up
+                product.price = (
+                    product.selling_price
+                )  # each line says what was charged: nobody is to look prices up
             for store in trading:
                 if store.pk is not None:
                     check_known(store, products, parcels, now)

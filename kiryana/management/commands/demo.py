@@ -24,17 +24,33 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--stores", type=int, default=20, help="1 to 520 (default 20)")
-        parser.add_argument("--days", type=int, default=60, help="days of trade, the last one is today (default 60)")
-        parser.add_argument("--seed", type=int, default=1, help="another number plays another story (default 1)")
-        parser.add_argument("--until", type=datetime.fromisoformat, help="the end of the story, with offset (default now)")
-        parser.add_argument("--processes", type=int, default=2, help="stores that are played at once (default 2)")
-        parser.add_argument("--if-empty", action="store_true", help="leave a database that holds other data alone, quietly")
-        parser.add_argument("--credentials", action="store_true", help="only make new passwords and keys for the demo that is there")
+        parser.add_argument(
+            "--days", type=int, default=60, help="days of trade, the last one is today (default 60)"
+        )
+        parser.add_argument(
+            "--seed", type=int, default=1, help="another number plays another story (default 1)"
+        )
+        parser.add_argument(
+            "--until", type=datetime.fromisoformat, help="the end of the story, with offset (default now)"
+        )
+        parser.add_argument(
+            "--processes", type=int, default=2, help="stores that are played at once (default 2)"
+        )
+        parser.add_argument(
+            "--if-empty", action="store_true", help="leave a database that holds other data alone, quietly"
+        )
+        parser.add_argument(
+            "--credentials",
+            action="store_true",
+            help="only make new passwords and keys for the demo that is there",
+        )
 
     def handle(self, *, stores, days, seed, until, processes, if_empty, credentials, **options):
         most = len(read_csv("stores.csv"))
         if not 1 <= stores <= most or not 1 <= days <= 3650 or seed < 0 or processes < 1:
-            raise CommandError(f"Give 1 to {most} stores, 1 to 3650 days, a seed and processes that are not negative.")
+            raise CommandError(
+                f"Give 1 to {most} stores, 1 to 3650 days, a seed and processes that are not negative."
+            )
         now = timezone.now()
         until = now if until is None else until
         if timezone.is_naive(until) or until > now:
@@ -59,7 +75,9 @@ class Command(BaseCommand):
                 self.stderr.write("The demo is there already.")
             return
         if (plan.stores, plan.days, plan.seed) != (stores, days, seed):
-            self.stderr.write(f"Finishing the demo that was begun: {plan.stores} stores, {plan.days} days, seed {plan.seed}.")
+            self.stderr.write(
+                f"Finishing the demo that was begun: {plan.stores} stores, {plan.days} days, seed {plan.seed}."
+            )
         progress, analysed = Progress("Demo", len(todo) * plan.days, "store days", self.stderr), False
         for done in in_processes(lambda store: play(store, plan), todo, processes):
             progress.add(done)

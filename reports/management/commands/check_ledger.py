@@ -208,12 +208,17 @@ SELECT product_id, NULL, NULL, CASE
     WHEN d.store_id IS NULL THEN format('the day %%s is missing in the daily stock', business_date)
     WHEN e.closing IS NULL THEN format('the day %%s has no movements but stands in the daily stock', business_date)
     ELSE format('the day %%s: ', business_date) || concat_ws(', ', {
-    ", ".join(f"CASE WHEN d.{name} <> e.{name} THEN format('{name} is %%s, expected %%s', d.{name}, e.{name}) END" for name in COLUMNS)
+    ", ".join(
+        f"CASE WHEN d.{name} <> e.{name} THEN format('{name} is %%s, expected %%s', d.{name}, e.{name}) END"
+        for name in COLUMNS
+    )
 })
 END
 FROM expected AS e
 FULL JOIN (SELECT * FROM reports_dailystock WHERE store_id = %(store)s) AS d USING (product_id, business_date)
-WHERE ({", ".join(f"d.{name}" for name in COLUMNS)}) IS DISTINCT FROM ({", ".join(f"e.{name}" for name in COLUMNS)})
+WHERE ({", ".join(f"d.{name}" for name in COLUMNS)}) IS DISTINCT FROM ({
+    ", ".join(f"e.{name}" for name in COLUMNS)
+})
 ORDER BY product_id, business_date LIMIT 1
 """  # noqa: S608 - made of the constants above
 
@@ -275,7 +280,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--store", metavar="CODE", help="only this store")
-        parser.add_argument("--processes", type=int, default=2, help="stores that are checked at once (default 2)")
+        parser.add_argument(
+            "--processes", type=int, default=2, help="stores that are checked at once (default 2)"
+        )
 
     def handle(self, *, store, processes, **options):
         stores = Store.objects.order_by("code")

@@ -20,12 +20,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--name", required=True, help="whose key it is")
-        parser.add_argument("--stores", required=True, metavar="A,B|all", help="codes of the stores it may see, or all")
         parser.add_argument(
-            "--scopes", required=True, nargs="+", metavar="SCOPE", help=f"{', '.join(ApiKey.Scope.values)}; or read, or all"
+            "--stores", required=True, metavar="A,B|all", help="codes of the stores it may see, or all"
+        )
+        parser.add_argument(
+            "--scopes",
+            required=True,
+            nargs="+",
+            metavar="SCOPE",
+            help=f"{', '.join(ApiKey.Scope.values)}; or read, or all",
         )
         parser.add_argument("--rate", type=int, help="requests a minute, where the usual rate does not fit")
-        parser.add_argument("--expires", type=datetime.fromisoformat, metavar="TIME", help="with offset: 2027-12-31T23:59+05:00")
+        parser.add_argument(
+            "--expires",
+            type=datetime.fromisoformat,
+            metavar="TIME",
+            help="with offset: 2027-12-31T23:59+05:00",
+        )
 
     def handle(self, *, name, stores, scopes, rate, expires, **options):
         if not name.strip() or len(name) > 100:
@@ -49,7 +60,12 @@ class Command(BaseCommand):
                 wanted.add(scope)
         try:
             _key, secret = create_key(
-                name=name.strip(), scopes=wanted, stores=found.values(), all_stores=everywhere, rate=rate, expires_at=expires
+                name=name.strip(),
+                scopes=wanted,
+                stores=found.values(),
+                all_stores=everywhere,
+                rate=rate,
+                expires_at=expires,
             )
         except ValidationError as refusal:
             raise CommandError(" ".join(refusal.messages)) from None

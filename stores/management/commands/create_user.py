@@ -24,8 +24,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("username")
-        parser.add_argument("--store", action="append", default=[], metavar="CODE:ROLE", help=f"may be repeated; roles: {', '.join(Membership.Role.values)}")
-        parser.add_argument("--group", action="append", default=[], metavar="NAME", help="of the head office; may be repeated")
+        parser.add_argument(
+            "--store",
+            action="append",
+            default=[],
+            metavar="CODE:ROLE",
+            help=f"may be repeated; roles: {', '.join(Membership.Role.values)}",
+        )
+        parser.add_argument(
+            "--group", action="append", default=[], metavar="NAME", help="of the head office; may be repeated"
+        )
         parser.add_argument("--email", default="")
         parser.add_argument("--language", choices=User.Language.values, default=User.Language.ENGLISH)
         parser.add_argument("--staff", action="store_true", help="may enter the admin")
@@ -37,7 +45,9 @@ class Command(BaseCommand):
         for text in store:
             code, _colon, role = text.partition(":")
             if role not in Membership.Role.values:
-                raise CommandError(f"“{text}” is not CODE:ROLE with a role of {', '.join(Membership.Role.values)}.")
+                raise CommandError(
+                    f"“{text}” is not CODE:ROLE with a role of {', '.join(Membership.Role.values)}."
+                )
             place = Store.objects.filter(code=code).first()
             if place is None:
                 raise CommandError(f"There is no store {code}.")
