@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from catalog.models import Product
-from inventory.forms import SELLABLE, ActForm, AdjustmentForm, LineForm, Lines, ReceiptForm, SaleForm
+from inventory.forms.acts import ActForm, AdjustmentForm, ReceiptForm, SaleForm
+from inventory.forms.lines import SELLABLE, LineForm, Lines
 from inventory.models import Document, Kind
 from inventory.services import Actor, InsufficientStock, Line, Posted, ReferenceReused, Refused, post_document
 from stores.access import get_store, may

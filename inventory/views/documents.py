@@ -4,7 +4,7 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from inventory.forms import ReturnForm, VoidForm
+from inventory.forms.acts import ReturnForm, VoidForm
 from inventory.models import Document, Kind
 from inventory.queries import lines_of
 from inventory.services import Actor, Line, ReferenceReused, Refused, post_document, reverse_document

@@ -15,15 +15,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from catalog.filters import with_children
 from catalog.models import Barcode, Product
 from catalog.queries import scan
-from inventory.forms import (
-    SELLABLE,
-    LevelFilter,
-    LevelForm,
-    MovementFilter,
-    ReorderForm,
-    SearchForm,
-    bare_money,
-)
+from inventory.forms.levels import LevelForm, ReorderForm
+from inventory.forms.lines import SELLABLE, bare_money
+from inventory.forms.lists import LevelFilter, MovementFilter, SearchForm
 from inventory.models import Movement, StockLevel
 from inventory.queries import levels_of, prices, sales_of_day, sales_total, state_counts
 from inventory.services import Actor, Line, ReferenceReused, Refused, post_document

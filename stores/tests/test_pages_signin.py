@@ -233,7 +233,7 @@ def test_a_broken_database_is_told_apart_from_a_broken_page(client, manager, sto
     assert "was not recorded" in answer.text
     assert answer["X-Request-Id"][:12] in answer.text
     monkeypatch.setattr("inventory.views.acts.post_document", broken(OperationalError()))
-    monkeypatch.setattr("inventory.forms.BaseLines.resolve", broken(OperationalError()))
+    monkeypatch.setattr("inventory.forms.lines.BaseLines.resolve", broken(OperationalError()))
     data = {
         "act": "save",
         "reference": "abc",

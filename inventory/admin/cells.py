@@ -1,0 +1,12 @@
+"""What several lists show alike: which store, and which product."""
+
+from stores.admin.lists import code, two_lines
+from stores.templatetags.shop import shop_name
+
+
+def store_cell(row) -> str:
+    return two_lines(code(row.store.code), shop_name(row.store))
+
+
+def product_cell(row) -> str:
+    return two_lines(row.product.label, code(row.product.sku))
