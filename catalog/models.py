@@ -6,8 +6,8 @@ import pghistory
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import connections, models
-from django.db.models import F, Func, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce, Now
+from django.db.models import F, Func, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce, Least, Now, NullIf, StrIndex
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -140,6 +140,18 @@ class ProductQuerySet(models.QuerySet):
         for word in folded.split()[:8]:
             hits = hits.filter(search_text__contains=word)
         return hits
+
+    def nearest_first(self, text: str):
+        """Ordered for choosing: names that begin with the first word of `text` before those that hold it further on.
+
+        For products that fit `text` (`matching`): "cheeni" means sugar before it means cinnamon, dar cheeni.
+        """
+        first = Func(Value(text.split(maxsplit=1)[0] if text.strip() else ""), function="catalog_fold")
+        places = [
+            NullIf(StrIndex(Func(F(name), function="catalog_fold"), first), Value(0))
+            for name in ("name", "name_ur")
+        ]
+        return self.order_by(Least(*places).asc(nulls_last=True), "name", "pk")
 
 
 @pghistory.track(

@@ -53,6 +53,18 @@ def test_folding(db, typed, folded):
         assert cursor.fetchone() == (folded,)
 
 
+@pytest.mark.parametrize("text", ["cheeni", "چيني", "CHEENI (l"])
+def test_what_begins_with_the_word_comes_first(category, text):
+    names = [("Bura Cheeni (loose)", "بورا چینی"), ("Cheeni (loose)", "چینی"), ("Brown Sugar", "براؤن شوگر")]
+    for number, (name, name_ur) in enumerate(names):
+        Product.objects.create(
+            sku=f"SGR-{number}", name=name, name_ur=name_ur, aliases="cheeni loose چینی",
+            category=category, selling_price=1,
+        )  # fmt: skip
+    hits = Product.objects.matching(text).nearest_first(text)
+    assert [hit.name for hit in hits] == ["Cheeni (loose)", "Bura Cheeni (loose)", "Brown Sugar"]
+
+
 def test_search_reads_the_index(sugar):
     with connection.cursor() as cursor:  # a handful of rows is read faster without any index
         cursor.execute("SET LOCAL enable_seqscan = off")

@@ -228,7 +228,7 @@ class BaseLines(forms.BaseFormSet):
     def ask(self, line: LineForm, at: datetime | None) -> None:
         """One product that fits is taken; of several the reader chooses."""
         hits = Product.objects.filter(status__in=SELLABLE).matching(line.text).priced(self.store, at)
-        hits = list(hits.order_by("name", "pk")[: MOST_CHOICES + 1])
+        hits = list(hits.nearest_first(line.text)[: MOST_CHOICES + 1])
         if len(hits) == 1:
             line.settle(Found(hits[0]))
         elif hits:

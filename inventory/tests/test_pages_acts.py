@@ -514,6 +514,9 @@ def test_a_void_undoes_a_document_once(client, manager, stocked, sold, ghee, att
     void = Document.objects.get(reverses=sold.pk)
     assert answer["Location"] == reverse("document", args=["LHE-0001", void.pk])
     assert client.get(reverse("reverse", args=["LHE-0001", void.pk])).status_code == 404
+    shown = client.get(answer["Location"]).text
+    assert void.number in shown
+    assert reverse("reverse", args=["LHE-0001", void.pk]) not in shown
     assert "Voided" in client.get(reverse("document", args=["LHE-0001", sold.pk])).text
 
 

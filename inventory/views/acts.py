@@ -143,6 +143,21 @@ def show_reused(head: ActForm, store: Store) -> None:
     )
 
 
+def may_void(user, store: Store, document: Document) -> bool:
+    """Owners and managers any document; a cashier his own sale of the same business day. A void is never voided.
+
+    Whether it was voided already is not asked here.
+    """
+    if document.reverses_id or store.status in (Store.Status.SUSPENDED, Store.Status.CLOSED):
+        return False
+    if may(store.role, "reverse"):
+        return True
+    own = (
+        document.kind == Kind.SALE and document.user_id == user.pk and document.business_date == store.today()
+    )
+    return own and may(store.role, "reverse_own_today")
+
+
 def tell(request, posted: Posted) -> None:
     """Says what was recorded, with a link to it, and to undoing it where that is allowed."""
     store, document = request.store, posted.document
@@ -161,7 +176,7 @@ def tell(request, posted: Posted) -> None:
             page,
             _("Show"),
         )
-    if not posted.replayed and (may(store.role, "reverse") or document.kind == Kind.SALE):
+    if not posted.replayed and may_void(request.user, store, document):
         undo = reverse("reverse", args=[store.code, document.pk])
         text = format_html('{} <a class="message-end" href="{}">{}</a>', text, undo, _("Undo"))
     messages.success(request, text)

@@ -8,7 +8,7 @@ from inventory.forms.acts import ReturnForm, VoidForm
 from inventory.models import Document, Kind
 from inventory.queries import lines_of
 from inventory.services import Actor, Line, ReferenceReused, Refused, post_document, reverse_document
-from inventory.views.acts import CARRIED, show_reused, tell
+from inventory.views.acts import CARRIED, may_void, show_reused, tell
 from stores.access import get_store, may
 from stores.models import Store
 from stores.views import signed_in
@@ -21,22 +21,6 @@ def find_document(store: Store, pk: int) -> Document:
     document.voided_by = Document.objects.for_store(store).filter(reverses=document.pk).first()
     document.store = store
     return document
-
-
-def may_void(user, store: Store, document: Document) -> bool:
-    """Owners and managers any document; a cashier his own sale of the same business day. A void is never voided."""
-    if (
-        document.reverses_id
-        or document.voided_by
-        or store.status in (Store.Status.SUSPENDED, Store.Status.CLOSED)
-    ):
-        return False
-    if may(store.role, "reverse"):
-        return True
-    own = (
-        document.kind == Kind.SALE and document.user_id == user.pk and document.business_date == store.today()
-    )
-    return own and may(store.role, "reverse_own_today")
 
 
 def may_return(store: Store, document: Document) -> bool:
@@ -64,7 +48,7 @@ def document(request, code, pk):
     came_back = any(line.returned for line in lines)
     context = {
         "document": document, "lines": lines, "returned": returned, "section": "movements",
-        "may_void": may_void(request.user, store, document) and not came_back,
+        "may_void": not (document.voided_by or came_back) and may_void(request.user, store, document),
         "may_return": may_return(store, document) and any(line.returnable > 0 for line in lines),
     }  # fmt: skip
     return render(request, "inventory/document.html", context)
@@ -77,7 +61,7 @@ def reverse(request, code, pk):
     store = get_store(request, code)
     document = find_document(store, pk)
     form = VoidForm(request.POST or None, store=store)
-    if not may_void(request.user, store, document):
+    if document.voided_by or not may_void(request.user, store, document):
         # The same void sent twice is told its first answer; everybody else finds nothing here.
         sent = form.is_bound and form.is_valid() and document.voided_by
         if sent and document.voided_by.reference == form.cleaned_data["reference"]:

@@ -83,7 +83,7 @@ def find(request, code):
     else:
         sellable = Product.objects.filter(status__in=SELLABLE).priced(store)
         rows = list(sellable.filter(sku=text.upper())) or list(
-            sellable.matching(text).order_by("name", "pk")[:FOUND_AT_MOST]
+            sellable.matching(text).nearest_first(text)[:FOUND_AT_MOST]
         )
     is_exact = bool(exact or (len(rows) == 1 and rows[0].sku == text.upper()))
     levels = levels_of(store, [product.pk for product in rows])

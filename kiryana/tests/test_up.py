@@ -229,7 +229,11 @@ def test_what_a_killed_start_left_is_ended_and_nobody_else(system):
 
 def test_who_does_not_listen_is_killed():
     deaf = subprocess.Popen(
-        [sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); print(flush=True); signal.pause()"],
+        [
+            sys.executable,
+            "-c",
+            "import signal; signal.signal(15, signal.SIG_IGN); print(flush=True); signal.pause()",
+        ],
         stdout=subprocess.PIPE,
         start_new_session=True,
     )

@@ -65,7 +65,7 @@ def loose(busy):
         for table in TABLES:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         cursor.execute(
-            "SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I CASCADE', conrelid::regclass, conname) FROM pg_constraint "
+            "SELECT format('ALTER TABLE %%s DROP CONSTRAINT IF EXISTS %%I CASCADE', conrelid::regclass, conname) FROM pg_constraint "
             "WHERE conrelid::regclass::text = ANY(%s) AND contype IN ('c', 'f', 'u', 'p')",
             [list(TABLES)],
         )

@@ -249,4 +249,4 @@ def test_a_cashiers_files_tell_no_cost_or_value(traded, client, cashier, store):
     for name in ("daily-sales", "top-products", "low-stock"):
         answer = client.get(f"/s/{store.code}/reports/{name}/?format=csv")
         text = b"".join(answer.streaming_content).decode().lower()
-        assert not re.search(r"cost|value|margin|profit|510", text), name
+        assert not re.search(r"cost|value|margin|profit|\b510\b", text), name

@@ -285,7 +285,10 @@ def test_a_cashier_sees_no_cost_value_or_margin(traded, client, cashier, store):
     for name in ("dashboard", "reports", "daily_sales", "low_stock", "top_products"):
         page = client.get(reverse(name, args=[store.code])).content.decode()
         main = page[page.index("<main") : page.index("</main>")]
-        assert not re.search(r"cost|margin|profit|on the shelves|inventory-value|1,020|510|118\b", main), name
+        assert not re.search(r"cost|margin|profit|on the shelves|inventory-value", main), name
+        assert not re.search(r"\b(1,020|510|118)\b", re.sub(r"<[^>]*>", " ", main)), (
+            name
+        )  # ids in links may be any number
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -22,12 +22,15 @@ const rupees = (sum) => {
   const whole = Math.trunc(sum / 100).toString().replace(/\B(?=(\d{3})+$)/g, ",");
   return "Rs " + whole + (sum % 100 ? "." + String(sum % 100).padStart(2, "0") : "");
 };
-const show = (place, text) => {
-  const isolated = document.createElement("bdi");
-  isolated.dir = "ltr";
-  isolated.textContent = text;
-  place.replaceChildren(isolated);
+// Numbers stand in a box of their own, so that Urdu around them does not turn them about.
+const isolated = (text) => {
+  const own = document.createElement("bdi");
+  own.dir = "ltr";
+  own.textContent = text;
+  return own;
 };
+const show = (place, text) => place.replaceChildren(isolated(text));
+const price = (hit) => rupees(Math.round(Number(hit.price) * 100));
 
 function lineTotal(line) {
   const product = part(line, "product");
@@ -119,7 +122,8 @@ function take(line, hit, answer, text) {
   name.className = "line-name";
   name.dir = "auto";
   name.textContent = hit.name;
-  about.textContent = (sells ? `Rs ${hit.price}/${hit.unit} · ` : "") + `${hit.on_hand} ${hit.unit} ${form.dataset.stock}`;
+  if (sells) about.append(isolated(price(hit)), `/${hit.unit} · `);
+  about.append(isolated(hit.on_hand), ` ${hit.unit} ${form.dataset.stock}`);
   part(line, "note").replaceChildren(name, about);
   addUp();
 }
@@ -191,24 +195,33 @@ function suggest(line, answer) {
   list.role = "listbox";
   list.id = item.id + "_hits";
   answer.results.forEach((hit, place) => {
-    const option = document.createElement("li"), name = document.createElement("span"), price = document.createElement("span");
+    const option = document.createElement("li"), name = document.createElement("span"), cost = document.createElement("span");
     option.role = "option";
     option.id = `${list.id}_${place}`;
     name.dir = "auto";
     name.textContent = hit.name;
-    price.className = "muted no-break";
-    show(price, `Rs ${hit.price}`);
-    option.append(name, price);
+    cost.className = "muted no-break";
+    show(cost, price(hit));
+    option.append(name, cost);
     option.addEventListener("pointerdown", (event) => event.preventDefault());
     option.addEventListener("click", () => choose(line, hit));
     list.append(option);
   });
   line.querySelector(".line-item").append(list);
   list.hits = answer.results;
-  const bar = form.querySelector(".bar").getBoundingClientRect();
-  if (list.getBoundingClientRect().bottom > bar.top && item.getBoundingClientRect().top > 200) list.classList.add("suggest-up");
+  fit(list, item);
   item.setAttribute("aria-controls", list.id);
   item.setAttribute("aria-expanded", "true");
+}
+// The list opens where there is more room between the bars, and is no longer than that room.
+function fit(list, item) {
+  const field = item.getBoundingClientRect(), top = document.querySelector(".top"), bar = form.querySelector(".bar");
+  const stays = (part_) => getComputedStyle(part_).position === "sticky";
+  const above = field.top - (stays(top) ? top.getBoundingClientRect().bottom : 0) - 8;
+  const below = (stays(bar) ? bar.getBoundingClientRect().top : innerHeight) - field.bottom - 8;
+  const up = below < Math.min(list.scrollHeight, 240) && above > below;
+  list.classList.toggle("suggest-up", up);
+  list.style.maxBlockSize = `${Math.max(120, Math.min(320, up ? above : below))}px`;
 }
 function choose(line, hit) {
   closeSuggestions(line);

@@ -149,7 +149,7 @@ def clock(instant, store) -> str:
     return format_html(
         '<time datetime="{}" title="{}"><bdi>{}</bdi></time>',
         instant.isoformat(),
-        formats.date_format(local, "j M Y") + ", " + clock_text(local),
+        _("%(day)s, %(time)s") % {"day": formats.date_format(local, "j M Y"), "time": clock_text(local)},
         clock_text(local),
     )
 
@@ -161,10 +161,13 @@ def at(instant, store) -> str:
         return "–"
     local = instant.astimezone(ZoneInfo(store.timezone))
     return format_html(
-        '<time datetime="{}">{}, <bdi>{}</bdi></time>',
+        '<time datetime="{}">{}</time>',
         instant.isoformat(),
-        formats.date_format(local, "j M Y"),
-        clock_text(local),
+        format_html(
+            _("%(day)s, %(time)s") % {"day": "{}", "time": "<bdi>{}</bdi>"},
+            formats.date_format(local, "j M Y"),
+            clock_text(local),
+        ),
     )
 
 
