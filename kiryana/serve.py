@@ -9,6 +9,8 @@ worker_class = "gthread"
 workers = int(os.environ.get("WEB_WORKERS") or 2)
 threads = 4
 graceful_timeout = 10
+# More headers than any browser or proxy sends are answered 431.
+limit_request_fields = 60
 # The control socket would lie at one fixed place for everybody who starts one on this machine.
 control_socket_disable = True
 

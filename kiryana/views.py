@@ -2,6 +2,7 @@
 
 import sys
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse
@@ -36,7 +37,9 @@ def csrf_failure(request, reason=""):
 
 
 def bad_request(request, exception):
-    """A request that arrived broken."""
+    """A request that arrived broken, or is larger than a form may be."""
+    if isinstance(exception, RequestDataTooBig):
+        return bare_page(request, "413", 413)
     return bare_page(request, "400", 400)
 
 

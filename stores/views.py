@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from datetime import timedelta
 from functools import wraps
 
@@ -12,8 +13,9 @@ from django.contrib.auth import logout as sign_out
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.core.paginator import Paginator
+from django.core.paginator import InvalidPage, Paginator
 from django.db.models import F, Q
+from django.http import Http404
 from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -68,8 +70,11 @@ def kept_fields(request) -> list[tuple[str, str]]:
 def next_page(request, default: str = "home") -> str:
     """Where `next` leads if that is a page of this site, else `default`."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    if "\0" not in target and url_has_allowed_host_and_scheme(
-        target, {request.get_host()}, request.is_secure()
+    # A path only: redirect() would take any other word for the name of a view.
+    if (
+        target.startswith("/")
+        and "\0" not in target
+        and url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure())
     ):
         return target
     return default
@@ -77,7 +82,8 @@ def next_page(request, default: str = "home") -> str:
 
 def attempts_left(request) -> int:
     """Counts one attempt to sign in. 0 if it may go on, else the seconds until the next one may (see LOGIN_RATE)."""
-    name = request.POST.get("username", "").strip().casefold()[:150]
+    # The sign-in itself understands a name in wide letters too (NFKC): that is the same name here.
+    name = unicodedata.normalize("NFKC", request.POST.get("username", "")[:150]).strip().casefold()
     wait = 0
     for group, key in (("sign-in:address", client_address(request)), ("sign-in:name", name)):
         usage = get_usage(
@@ -198,7 +204,13 @@ def store_list(request):
             | Q(area__icontains=word)
             | Q(city__icontains=word)
         )
-    page = Paginator(rows, STORES_PER_PAGE).get_page(request.GET.get("page"))
+    number = request.GET.get("page") or "1"
+    if not (number.isascii() and number.isdigit()):
+        raise Http404
+    try:
+        page = Paginator(rows, STORES_PER_PAGE).page(number)
+    except InvalidPage:
+        raise Http404 from None
     for row in page:
         row.role_label = Membership.Role(row.role).label
     context = {"page": page, "search": search, "total": total, "searchable": total > SEARCH_FROM}

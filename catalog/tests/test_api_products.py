@@ -101,6 +101,8 @@ def test_a_category_holds_what_nests_in_it(api_client, atta, category):
         ("updated_since=2026-11-22T24:00:00Z", "invalid_time"),
         ("updated_since=2026-11-22T10:00:60Z", "invalid_time"),
         ("updated_since=2026-11-22T10:00:00%2B99:00", "invalid_time"),
+        ("updated_since=2026-11-22T10:00:00%2B05:99", "invalid_time"),
+        ("updated_since=2026-11-22T10:00:00%2B23:60", "invalid_time"),
         ("updated_since=9999-12-31T23:59:59Z", "out_of_range"),
         ("updated_since=0001-01-01T00:00:00%2B05:00", "invalid_time"),
         ("updated_since=2026-W01-1", "invalid_time"),

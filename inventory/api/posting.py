@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db import DataError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -120,11 +119,6 @@ def post(desk: Desk, given: dict, reference: str | None, one_line: bool = False)
         problem = problem_of(refusal)
         problem.faults = [placed(found, said, one_line) for found in problem.faults]
         raise problem from refusal
-    except DataError as error:
-        # Sums that no column holds: each number was in range by itself.
-        raise fault(
-            "" if one_line else "/lines", "out_of_range", _("The sums of this document are too large.")
-        ) from error
     return dressed(posted, store, reason, lines)
 
 

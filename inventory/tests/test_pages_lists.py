@@ -254,6 +254,13 @@ def test_a_days_sales_add_up_less_returns_and_voids(see, stocked, post, store, g
         see("sales_today", f"?date={wrong}", status=404)
 
 
+@pytest.mark.parametrize(
+    "day", ["2026-W01-1", "20260105", "2026-02-30", "1999-12-31", "9999-12-31", "x", "%00", "%DB%B2%DB%B0"]
+)
+def test_a_day_that_is_not_written_as_a_day_has_no_sales(see, day):
+    see("sales_today", f"?date={day}", status=404)
+
+
 def test_a_document_of_another_store_is_not_there(see, stocked, post, other_store, ghee, staff):
     boss = staff("manager", other_store)
     theirs = post(

@@ -1,6 +1,6 @@
 """Pages that show: products, stock levels, one item, the ledger, a day's sales."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from inventory.queries import levels_of, prices, sales_of_day, sales_total, stat
 from inventory.services import Actor, Line, ReferenceReused, Refused, post_document
 from inventory.views.acts import CARRIED, show_reused, tell
 from stores.access import get_store
+from stores.filters import read_day
 from stores.models import Store
 from stores.queries import InvalidCursor, KeysetPage, keyset_page
 from stores.templatetags.shop import bare, plain_quantity
@@ -275,10 +276,10 @@ def sales(request, code):
     store = get_store(request, code)
     today = store.today()
     try:
-        shown = date.fromisoformat(request.GET["date"]) if request.GET.get("date") else today
-    except ValueError:
+        shown = read_day(request.GET["date"]) if request.GET.get("date") else today
+    except ValidationError:
         raise Http404 from None
-    if not date(2000, 1, 1) <= shown <= today:
+    if shown > today:
         raise Http404
     page = page_of(request, sales_of_day(store, shown), order="-id", name="sales")
     context = {

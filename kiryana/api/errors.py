@@ -7,8 +7,9 @@ import time
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.http import Http404, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
+from gunicorn.http.errors import ParseException
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -116,7 +117,8 @@ class ApiEdge:
         # The API knows keys only: a session that a browser happens to send is not even looked at.
         request.COOKIES = {}
         request.META.pop("HTTP_COOKIE", None)
-        accept_chunks(request)
+        if not accept_chunks(request):
+            return self.reshaped(request, HttpResponse(status=400))
         response = self.get_response(request)
         if response.status_code >= 400 and response.get("Content-Type") != PROBLEM:
             response = self.reshaped(request, response)
@@ -142,14 +144,21 @@ class ApiEdge:
         return made
 
 
-def accept_chunks(request) -> None:
-    """A body sent in chunks has no length: it is read here up to the limit, one byte more being too much."""
+def accept_chunks(request) -> bool:
+    """A body sent in chunks has no length: it is read here up to the limit, one byte more being too much.
+
+    False for chunks that cannot be read.
+    """
     meta = request.META
     if meta.get("HTTP_TRANSFER_ENCODING", "").lower() != "chunked" or meta.get("CONTENT_LENGTH"):
-        return
-    body = meta["wsgi.input"].read(settings.API_LIMITS["body_bytes"] + 1)
+        return True
+    try:
+        body = meta["wsgi.input"].read(settings.API_LIMITS["body_bytes"] + 1)
+    except (ParseException, OSError):
+        return False
     meta["CONTENT_LENGTH"] = str(len(body))
     request._stream = io.BytesIO(body)
+    return True
 
 
 def discard_body(request) -> None:
@@ -168,7 +177,7 @@ def discard_body(request) -> None:
     try:
         while left > 0 and time.monotonic() < end and (piece := stream.read(65536)):
             left -= len(piece)
-    except (OSError, ValueError):
+    except (ParseException, OSError, ValueError):
         return  # the sender has gone, or the body is broken: there is nothing to keep usable
 
 

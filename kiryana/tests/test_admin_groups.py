@@ -184,3 +184,11 @@ def test_permissions_nobody_asks_for_are_not_given(db):
         for _app, code in given
         if code.startswith("delete") and code not in ("delete_barcode", "delete_membership")
     ]
+
+
+def test_deleting_a_group_names_it_in_words(client, head_office):
+    client.force_login(head_office)
+    group = Group.objects.get(name="Auditor")
+    page = client.get(reverse("admin:auth_group_delete", args=[group.pk])).text
+    assert "Auditor" in page
+    assert "object (" not in page

@@ -6,6 +6,7 @@ import logging
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkSize
 
 from inventory.models import Document
 from stores.models import Store
@@ -227,6 +228,26 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read(api_client, stocke
     just = SALE[:-1] + " " * (1024 * 1024 - len(SALE)) + "}"
     assert len(just) == 1024 * 1024
     assert partner.generic("POST", DOCUMENTS, just, content_type="application/json").status_code == 201
+
+
+@pytest.mark.parametrize("error", [InvalidChunkSize(b"zz"), ChunkMissingTerminator(b"x"), OSError("gone")])
+def test_chunks_that_cannot_be_read_are_a_broken_request(api_client, stocked, error):
+    class Broken:
+        def read(self, *args):
+            raise error
+
+        readline = read
+
+    answer = api_client().generic(
+        "POST",
+        DOCUMENTS,
+        "",
+        content_type="application/json",
+        CONTENT_LENGTH="",
+        HTTP_TRANSFER_ENCODING="chunked",
+        **{"wsgi.input": Broken()},
+    )
+    problem(answer, 400, "bad_request")
 
 
 def test_an_unknown_key_is_refused_before_the_body_is_looked_at(client):

@@ -209,16 +209,16 @@ function suggest(line, answer) {
   });
   line.querySelector(".line-item").append(list);
   list.hits = answer.results;
-  fit(list, item);
+  fit(list);
   item.setAttribute("aria-controls", list.id);
   item.setAttribute("aria-expanded", "true");
 }
 // The list opens where there is more room between the bars, and is no longer than that room.
-function fit(list, item) {
-  const field = item.getBoundingClientRect(), top = document.querySelector(".top"), bar = form.querySelector(".bar");
+function fit(list) {
+  const place = list.parentElement.getBoundingClientRect(), top = document.querySelector(".top"), bar = form.querySelector(".bar");
   const stays = (part_) => getComputedStyle(part_).position === "sticky";
-  const above = field.top - (stays(top) ? top.getBoundingClientRect().bottom : 0) - 8;
-  const below = (stays(bar) ? bar.getBoundingClientRect().top : innerHeight) - field.bottom - 8;
+  const above = place.top - (stays(top) ? top.getBoundingClientRect().bottom : 0) - 8;
+  const below = (stays(bar) ? bar.getBoundingClientRect().top : innerHeight) - place.bottom - 8;
   const up = below < Math.min(list.scrollHeight, 240) && above > below;
   list.classList.toggle("suggest-up", up);
   list.style.maxBlockSize = `${Math.max(120, Math.min(320, up ? above : below))}px`;

@@ -237,6 +237,11 @@ class GroupAdmin(HouseAdmin, DjangoGroupAdmin):
     search_fields = ["name"]
     filter_horizontal = []
 
+    def get_deleted_objects(self, objs, request):
+        """The groups alone: the rows that tie them to permissions and people have no names to show."""
+        deleted, *others = super().get_deleted_objects(objs, request)
+        return [entry for entry in deleted if not isinstance(entry, list)], *others
+
 
 @admin.register(LogEntry)
 class ChangeAdmin(ReadOnlyAdmin):

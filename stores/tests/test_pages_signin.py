@@ -39,10 +39,24 @@ def test_a_wrong_password_is_told_beside_the_form_and_the_name_is_kept(client, c
 
 
 @pytest.mark.parametrize(
-    "target", ["//evil.example", "https://evil.example/", "javascript:alert(1)", "/x\0y"]
+    "target",
+    [
+        "//evil.example",
+        "https://evil.example/",
+        "javascript:alert(1)",
+        "/x\0y",
+        "nowhere",
+        "logout",
+        "@evil.example",
+        "?x",
+        "#",
+        "چینی",
+    ],
 )
-def test_next_never_leads_out(client, cashier, target):
+def test_next_never_leads_out_and_never_breaks(client, cashier, target):
     assert sign_in(client, cashier.username, next=target)["Location"] == "/"
+    assert client.get(reverse("login"), {"next": target})["Location"] == "/"
+    assert client.post(reverse("language"), {"language": "en", "next": target})["Location"] == "/"
 
 
 def test_next_leads_to_the_page_that_was_asked_for(client, cashier, store):
@@ -71,6 +85,15 @@ def test_too_many_attempts_for_one_name_have_to_wait_from_anywhere(cashier, sett
         sign_in(Client(REMOTE_ADDR=f"10.0.0.{number}"), cashier.username.upper(), "x")
     assert sign_in(Client(REMOTE_ADDR="10.0.0.9"), cashier.username).status_code == 429
     assert sign_in(Client(REMOTE_ADDR="10.0.0.9"), "somebody-else").status_code == 200
+
+
+def test_a_name_in_other_letters_of_the_same_meaning_counts_as_that_name(cashier, settings):
+    settings.LOGIN_RATE = "3/m"
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in cashier.username)
+    assert sign_in(Client(REMOTE_ADDR="10.0.0.1"), wide).status_code == 302  # it does sign in
+    for number in range(2):
+        sign_in(Client(REMOTE_ADDR=f"10.0.1.{number}"), wide, "x")
+    assert sign_in(Client(REMOTE_ADDR="10.0.0.9"), cashier.username).status_code == 429
 
 
 def test_a_forged_forwarded_address_does_not_escape_the_limit(client, settings):
@@ -156,6 +179,15 @@ def test_the_store_list_shows_only_my_stores_and_searches_when_there_are_many(
     assert "Shop 7" in page.text
     assert "Shop 6" not in page.text
     assert "No store fits" in client.get(reverse("store_list") + "?search=zzz").text
+
+
+@pytest.mark.parametrize(
+    "page", ["0", "-1", "2", "x", "1.5", "9" * 31, "%00", "%DB%B1", "9" * 2000], ids=lambda text: text[:9]
+)
+def test_a_page_of_stores_that_does_not_exist_is_not_found(client, owner, page):
+    client.force_login(owner)
+    assert client.get(f"{reverse('store_list')}?page=1").status_code == 200
+    assert client.get(f"{reverse('store_list')}?page={page}").status_code == 404
 
 
 def test_choosing_a_store_makes_it_home_but_never_a_foreign_one(client, owner, store, other_store, staff):
@@ -245,6 +277,12 @@ def test_a_broken_database_is_told_apart_from_a_broken_page(client, manager, sto
     assert answer.status_code == 503
     assert answer["Retry-After"]
     assert '<input type="hidden" name="lines-0-item" value="&lt;آٹا&gt;">' in answer.text
+
+
+def test_a_form_that_is_too_large_is_told_so(client, cashier):
+    client.force_login(cashier)
+    assert client.post(reverse("profile"), {"x": "x" * 3_000_000}).status_code == 413
+    assert client.post(reverse("profile"), {f"f{n}": "" for n in range(2100)}).status_code == 400
 
 
 def test_an_unavailable_sign_in_never_gives_a_password_back(client, monkeypatch):
