@@ -42,7 +42,9 @@ class StoreAdmin(HouseAdmin):
 
     def get_readonly_fields(self, request, obj=None):
         """A code is on receipts and in partners' tills: it stays as it was given."""
-        return [*self.readonly_fields, *(["code"] if obj else [])]
+        # Every business date was told by the zone: it stays once there is one.
+        fixed = ["code", "timezone"] if obj and obj.documents.exists() else ["code"] if obj else []
+        return [*self.readonly_fields, *fixed]
 
     def tools(self, request, obj):
         links = []
