@@ -159,19 +159,11 @@ def draft_document(
             oversell = Movement.Oversell.CONFIRMED
     for row in rows:
         row["oversell"] = oversell
-    said = {
-        "kind": kind,
-        "occurred_at": occurred_at.astimezone(UTC).isoformat() if occurred_at else None,
-        "reason": reason.pk if reason else None,
-        "notes": notes,
-        "returns": returns.pk if returns else None,
-        "lines": [said_line(line) for line in lines],
-    }
     return Draft(
         {
             "kind": kind,
             "reference": checked_reference(reference),
-            "fingerprint": fingerprint(said),
+            "fingerprint": content_of(kind, lines, occurred_at, reason, notes, returns),
             "occurred_at": happened,
             "business_date": store.business_date(happened),
             "total": sum(row["line_total"] for row in rows) if kind in PRICED else None,
@@ -397,6 +389,26 @@ def said_line(line: Line) -> list:
     given = (line.quantity, line.pack_quantity, line.amount, line.unit_price, line.line_total, line.unit_cost)
     named = (line.pack.pk if line.pack else None, line.returns.pk if line.returns else None)
     return [line.product.pk, *named, *map(plain, given)]
+
+
+def content_of(
+    kind: str,
+    lines: Sequence[Line],
+    occurred_at: datetime | None,
+    reason: Reason | None,
+    notes: str,
+    returns: Document | None,
+) -> bytes:
+    """The fingerprint of a document as its caller said it: nothing in it depends on the day it is sent."""
+    said = {
+        "kind": kind,
+        "occurred_at": occurred_at.astimezone(UTC).isoformat() if occurred_at else None,
+        "reason": reason.pk if reason else None,
+        "notes": notes,
+        "returns": returns.pk if returns else None,
+        "lines": [said_line(line) for line in lines],
+    }
+    return fingerprint(said)
 
 
 def fingerprint(said: dict) -> bytes:

@@ -16,6 +16,7 @@ from inventory.services.drafts import (
     Draft,
     Line,
     checked_reference,
+    content_of,
     draft_document,
     entered_by,
     fingerprint,
@@ -25,6 +26,7 @@ from inventory.services.refusals import (
     InsufficientStock,
     InvalidDocument,
     ReferenceReused,
+    Refused,
     StoreNotOpen,
 )
 from stores.models import Store
@@ -64,10 +66,18 @@ def post_document(
     forbids it, a return of more than was sold, a reference that belongs to other content.
     """
     now = timezone.now()
-    draft = draft_document(
-        store=store, kind=kind, lines=lines, actor=actor, reference=reference, occurred_at=occurred_at, reason=reason,
-        notes=notes, returns=returns, confirm_oversell=confirm_oversell, now=now,
-    )  # fmt: skip
+    try:
+        draft = draft_document(
+            store=store, kind=kind, lines=lines, actor=actor, reference=reference, occurred_at=occurred_at, reason=reason,
+            notes=notes, returns=returns, confirm_oversell=confirm_oversell, now=now,
+        )  # fmt: skip
+    except Refused:
+        # What was recorded stays recorded: sent again when it would no longer be taken (too old by now, the product
+        # discontinued, the store closed), it still gets its first answer.
+        first = find(store, reference) if reference else None
+        if first and bytes(first.fingerprint) == content_of(kind, lines, occurred_at, reason, notes, returns):
+            return posted_before(first)
+        raise
     try:
         with transaction.atomic():
             written = insert_documents(store, [draft])
@@ -315,6 +325,11 @@ def same_or_refused(document: Document, draft: Draft) -> Posted:
             % {"reference": document.reference},
             code="idempotency_key_reused",
         )
+    return posted_before(document)
+
+
+def posted_before(document: Document) -> Posted:
+    """The answer that `document` had when it was new."""
     movements = list(
         Movement.objects.filter(store_id=document.store_id, document=document).order_by("line_no")
     )

@@ -4,11 +4,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from catalog.models import Product
 from inventory.models import Document, Kind
-from inventory.services import InvalidDocument, ReferenceReused
+from inventory.services import InvalidDocument, ReferenceReused, Refused
 
 pytestmark = pytest.mark.django_db
 
@@ -70,3 +71,20 @@ def test_references_that_cannot_be_kept_are_refused(stocked, post, ghee, referen
     with pytest.raises(InvalidDocument) as refusal:
         post(Kind.SALE, (ghee, 1), reference=reference)
     assert refusal.value.field == "reference"
+
+
+@pytest.mark.parametrize("since", ["too old", "discontinued", "store closed"])
+def test_what_was_recorded_is_answered_again_when_it_would_no_longer_be_taken(
+    stocked, post, store, ghee, since
+):
+    when = timezone.now() - timedelta(hours=1)
+    first = post(Kind.RECEIPT, (ghee, 2, 500), reference="lorry-9", occurred_at=when)
+    days = 40 if since == "too old" else 0
+    ghee.status = "discontinued" if since == "discontinued" else "active"
+    store.status = "closed" if since == "store closed" else "open"
+    with time_machine.travel(timezone.now() + timedelta(days=days)):
+        again = post(Kind.RECEIPT, (ghee, 2, 500), reference="lorry-9", occurred_at=when)
+        with pytest.raises(Refused):
+            post(Kind.RECEIPT, (ghee, 3, 500), reference="lorry-9", occurred_at=when)
+    assert (again.replayed, again.document.pk) == (True, first.document.pk)
+    assert stocked(ghee).on_hand == 26
