@@ -13,6 +13,22 @@ RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   END
 $$;
 
+-- What levels and documents tell the feed and the webhooks, in the transaction that made it so (stores/sql/changes.sql).
+CREATE OR REPLACE FUNCTION inventory_note_level(type text, store bigint, product bigint, on_hand numeric, reorder_point numeric)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO stores_change (type, store_id, subject, data)
+    VALUES (type, store, product, jsonb_build_object('on_hand', on_hand::text, 'reorder_point', reorder_point::text));
+END $$;
+
+CREATE OR REPLACE FUNCTION inventory_note_documents() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO stores_change (type, store_id, subject) SELECT 'movement.created', store_id, id FROM written ORDER BY id;
+  RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER document_noted AFTER INSERT ON inventory_document REFERENCING NEW TABLE AS written
+  FOR EACH STATEMENT EXECUTE FUNCTION inventory_note_documents();
+
 -- Low-stock alerts (R15) open and close in the transaction that crosses the reorder point, whoever moved which of the two.
 CREATE OR REPLACE FUNCTION inventory_crossed(store bigint, product bigint, on_hand numeric, reorder_point numeric, listed boolean)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -24,6 +40,9 @@ BEGIN
     INSERT INTO inventory_lowstockalert (store_id, product_id, on_hand, reorder_point)
       VALUES (store, product, on_hand, reorder_point)
       ON CONFLICT (store_id, product_id) WHERE closed_at IS NULL DO NOTHING;
+    IF FOUND THEN
+      PERFORM inventory_note_level('stock.low', store, product, on_hand, reorder_point);
+    END IF;
   END IF;
 END $$;
 
@@ -136,6 +155,9 @@ BEGIN
   -- The first movement of a level can open no alert, coming from nothing, and finds none to close.
   IF level.seq > 1 AND (level.on_hand > level.reorder_point) <> (level.on_hand - NEW.quantity > level.reorder_point) THEN
     PERFORM inventory_crossed(NEW.store_id, NEW.product_id, level.on_hand, level.reorder_point, level.listed);
+  END IF;
+  IF level.on_hand <= 0 AND level.on_hand - NEW.quantity > 0 AND level.listed THEN
+    PERFORM inventory_note_level('stock.out', NEW.store_id, NEW.product_id, level.on_hand, level.reorder_point);
   END IF;
 
   IF NEW.unit_cost IS NULL THEN

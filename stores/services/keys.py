@@ -1,4 +1,4 @@
-"""Changes to keys and people that touch several rows."""
+"""Keys: made, followed by another, ended."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from stores.models import ApiKey, Membership, Store, User
+from stores.models import ApiKey, Store, User, Webhook
 
 
 class KeyRefused(ValidationError):
@@ -25,10 +25,12 @@ def create_key(
     rate: int | None = None,
     expires_at: datetime | None = None,
     created_by: User | None = None,
+    is_test: bool = False,
 ) -> tuple[ApiKey, str]:
     """Makes a key and returns it with its secret, which can never be shown again.
 
-    Refuses no scope, an unknown scope, no store, or an end in the past.
+    Refuses no scope, an unknown scope, one that a test key cannot have, no store, a store on the other side of the
+    sandbox's wall, or an end in the past.
     """
     scopes, stores = sorted(set(scopes)), list(stores)
     unknown = set(scopes) - set(ApiKey.Scope.values)
@@ -40,15 +42,24 @@ def create_key(
         )
     if not scopes:
         raise KeyRefused(_("Choose at least one scope."), code="no_scope")
+    if is_test and ApiKey.LIVE_ONLY & set(scopes):
+        raise KeyRefused(
+            _("A test key cannot change the catalogue: it is the same for all stores."), code="live_only"
+        )
+    if any(store.sandbox != is_test for store in stores):
+        raise KeyRefused(
+            _("A test key sees sandbox stores only, and a live key none of them."), code="wrong_side"
+        )
     if not stores and not all_stores:
         raise KeyRefused(_("Choose the stores this key may see, or all stores."), code="no_store")
     if expires_at is not None and expires_at <= timezone.now():
         raise KeyRefused(_("The key would have run out already: choose a later time."), code="expired")
-    public_id, secret = ApiKey.new_secret()
+    public_id, secret = ApiKey.new_secret(is_test)
     key = ApiKey.objects.create(
         public_id=public_id,
         digest=ApiKey.hash(secret),
         name=name,
+        is_test=is_test,
         scopes=scopes,
         all_stores=all_stores,
         rate=rate,
@@ -63,7 +74,7 @@ def create_key(
 def rotate_key(
     *, key: ApiKey, grace: timedelta = timedelta(days=1), by: User | None = None
 ) -> tuple[ApiKey, str]:
-    """Makes a successor with the same rights; the old key keeps working for `grace`, then runs out.
+    """Makes a successor with the same rights and webhooks; the old key keeps working for `grace`, then runs out.
 
     Refuses a key that no longer works.
     """
@@ -78,7 +89,9 @@ def rotate_key(
         rate=key.rate,
         expires_at=key.expires_at,
         created_by=by,
+        is_test=key.is_test,
     )
+    Webhook.objects.filter(key=key).update(key=successor)
     end = timezone.now() + grace
     key.expires_at = min(key.expires_at, end) if key.expires_at else end
     key.save(update_fields=["expires_at"])
@@ -88,34 +101,3 @@ def rotate_key(
 def revoke_key(*, key: ApiKey) -> None:
     """The key opens nothing from the next request on. Revoking twice changes nothing."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
-
-
-@transaction.atomic
-def create_user(
-    *,
-    username: str,
-    password: str,
-    email: str = "",
-    language: str = User.Language.ENGLISH,
-    store_roles: Iterable[tuple[Store, str]] = (),
-    groups: Iterable = (),
-    is_staff: bool = False,
-    is_superuser: bool = False,
-) -> User:
-    """Makes a user with his memberships and groups. Refuses a taken name and an unknown role."""
-    if User.objects.filter(username=username).exists():
-        raise ValidationError(
-            _("The user name %(name)s is taken."), code="duplicate_username", params={"name": username}
-        )
-    user = User(
-        username=username, email=email, language=language, is_staff=is_staff, is_superuser=is_superuser
-    )
-    user.set_password(password)
-    user.full_clean(exclude=["password"])
-    user.save()
-    user.groups.set(groups)
-    for store, role in store_roles:
-        membership = Membership(user=user, store=store, role=role)
-        membership.full_clean()
-        membership.save()
-    return user

@@ -1,0 +1,27 @@
+"""Who and where: users, stores, who works in which; partners' keys, what is told to them and what they asked."""
+
+from stores.models.changes import Change, ChangeQuerySet
+from stores.models.keys import DIGITS, PREFIXES, ApiKey, ApiKeyQuerySet, ApiRequest, base62, checksum, prefix
+from stores.models.places import Membership, Store, StoreQuerySet, User, validate_timezone
+from stores.models.webhooks import Delivery, FanOut, Webhook
+
+__all__ = [
+    "DIGITS",
+    "PREFIXES",
+    "ApiKey",
+    "ApiKeyQuerySet",
+    "ApiRequest",
+    "Change",
+    "ChangeQuerySet",
+    "Delivery",
+    "FanOut",
+    "Membership",
+    "Store",
+    "StoreQuerySet",
+    "User",
+    "Webhook",
+    "base62",
+    "checksum",
+    "prefix",
+    "validate_timezone",
+]
