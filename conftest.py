@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from catalog.models import Barcode, Category, Pack, Product
 from inventory.models import Kind, Reason, StockLevel
 from inventory.services import Actor, Line, Posted, post_document
+from stores.authentication.keys import refused_guesses, refused_keys
 from stores.models import ApiKey, Membership, Store, User
 from stores.services import create_key
 
@@ -35,6 +36,13 @@ def english():
     """Each test begins in English, whatever the one before it spoke."""
     with translation.override("en"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def nobody_refused():
+    """Each test begins without the refusals that a process remembers for a minute."""
+    refused_keys.clear()
+    refused_guesses.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,7 @@ from django_ratelimit.core import get_usage
 ORDER = {
     "inventory": ["stocklevel", "document", "movement", "lowstockalert", "reason"],
     "catalog": ["product", "category", "barcode", "pack", "storeprice", "productprice"],
-    "stores": ["store", "membership", "user", "apikey"],
+    "stores": ["store", "membership", "user", "apikey", "apirequest", "webhook", "delivery"],
     "auth": ["group"],
     "reports": ["dailystock"],
     "admin": ["logentry"],
@@ -142,6 +142,8 @@ class HeadOffice(admin.AdminSite):
 
         if request.method != "POST" and self.is_head_office(request) and not self.has_permission(request):
             return self.onward(request, "admin:verify" if user_has_device(request.user) else "admin:enrol")
+        if request.method == "HEAD" and self.has_permission(request):
+            return redirect("admin:index")  # as a GET is answered
         extra = {"title": _("Sign in"), **(extra_context or {})}
         if request.method == "POST" and (seconds := attempts_left(request)):
             request.method, request.POST = "GET", request.POST.__class__("")
@@ -392,7 +394,7 @@ class HeadOffice(admin.AdminSite):
     def queue(self, request) -> list[dict]:
         """What waits for head office: a count that stops at 99+, the first rows, and the list behind. Only what he may see."""
         from inventory.models import LowStockAlert, StockLevel
-        from stores.models import ApiKey
+        from stores.models import ApiKey, Webhook
         from stores.templatetags.shop import day, quantity
 
         now, cards = timezone.now(), []
@@ -425,36 +427,47 @@ class HeadOffice(admin.AdminSite):
                 "value": quantity(row.on_hand, row.product),
             }
 
-        below_zero = StockLevel.objects.filter(oversold_since__isnull=False).select_related(
-            "store", "product"
-        )
+        below_zero = StockLevel.objects.filter(
+            oversold_since__isnull=False, store__sandbox=False
+        ).select_related("store", "product")
         card(
             "inventory.view_stocklevel",
             below_zero,
             "oversold_since",
             "inventory_stocklevel",
-            "state=negative",
+            "state=negative&practice=no",
             _("Below zero"),
             goods,
         )
-        alerts = LowStockAlert.objects.open().select_related("store", "product")
+        alerts = LowStockAlert.objects.open().filter(store__sandbox=False).select_related("store", "product")
         card(
             "inventory.view_lowstockalert",
             alerts,
             "-pk",
             "inventory_lowstockalert",
-            "state=open",
+            "state=open&practice=no",
             _("Low-stock alerts"),
             goods,
         )
-        ending = ApiKey.objects.usable().filter(expires_at__lte=now + timedelta(days=14))
+        ending = ApiKey.objects.usable().filter(expires_at__lte=now + timedelta(days=14), is_test=False)
         card(
-            "stores.view_apikey", ending, "expires_at", "stores_apikey", "state=expiring", _("Keys that run out in 14 days"),
+            "stores.view_apikey", ending, "expires_at", "stores_apikey", "state=expiring&is_test__exact=0", _("Keys that run out in 14 days"),
             lambda key: {
                 "url": reverse("admin:stores_apikey_change", args=(key.pk,)),
                 "title": key.name,
                 "note": key.public_id,
                 "value": day(timezone.localtime(key.expires_at).date()),
+            },
+        )  # fmt: skip
+        failing = Webhook.objects.filter(ended="", failing_since__isnull=False, key__is_test=False)
+        failing = failing.select_related("key")
+        card(
+            "stores.view_webhook", failing, "failing_since", "stores_webhook", "state=failing", _("Webhooks that fail"),
+            lambda webhook: {
+                "url": reverse("admin:stores_webhook_change", args=(webhook.pk,)),
+                "title": webhook.name or webhook.url.partition("?")[0],
+                "note": webhook.key.name,
+                "value": day(timezone.localtime(webhook.failing_since).date()),
             },
         )  # fmt: skip
         return cards

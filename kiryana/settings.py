@@ -97,6 +97,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "kiryana.middleware.RequestId",
     "kiryana.middleware.SecurityHeaders",
+    "kiryana.middleware.KnownMethods",
+    "kiryana.middleware.SecretInAddress",
     "kiryana.api.errors.ApiEdge",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -318,14 +320,27 @@ if PRODUCTION:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # -- Logs ---------------------------------------------------------------------------------------------------
+# One handler for all, whose lines are JSON without secrets. Its loggers need none of their own, and Django's go without.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "formatters": {"line": {"()": "kiryana.logs.Lines"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"level": "WARNING"}, "procrastinate": {"level": "WARNING"}},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        "django.server": {"handlers": [], "propagate": True, "level": "WARNING"},
+        # What it says below an error, the access log says too, with more in it.
+        "django.request": {"level": "ERROR"},
+        "procrastinate": {"level": "WARNING"},
+    },
 }
+# Days for which the requests of each key can be looked up.
+API_LOG_DAYS = whole("API_LOG_DAYS", 7)
+# Days for which the feed of changes is kept. Partners are promised 30.
+CHANGES_DAYS = whole("CHANGES_DAYS", 35)
+if CHANGES_DAYS < 31:
+    raise ImproperlyConfigured("CHANGES_DAYS must be at least 31: partners may come back after 30 days.")
 
 # -- Jobs ---------------------------------------------------------------------------------------------------
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"

@@ -281,21 +281,15 @@ class System:
     def start_children(self, listener: socket.socket) -> None:
         self.logs.mkdir(exist_ok=True)
         options = {"env": self.environment | {"PORT": str(self.port)}}
-        web = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "kiryana.wsgi:application",
-            "--bind",
-            f"fd://{listener.fileno()}",
-        ]
-        web += ["--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "10"]
-        # Its control socket would lie at one fixed place for all who start one.
-        web += ["--no-control-socket"]
+        # What a web process is, kiryana/serve.py says, here and in the container.
+        web = [sys.executable, "-m", "gunicorn", "--config=python:kiryana.serve"]
+        web += [f"--bind=fd://{listener.fileno()}"]
         worker = [sys.executable, "manage.py", "procrastinate", "worker"]
+        webhooks = [sys.executable, "manage.py", "send_webhooks"]
         self.children = [
             Child("web", web, self.logs / "web.log", pass_fds=[listener.fileno()], **options),
             Child("worker", worker, self.logs / "worker.log", **options),
+            Child("webhooks", webhooks, self.logs / "webhooks.log", **options),
         ]
         for child in self.children:
             child.start()

@@ -44,6 +44,21 @@ urlpatterns = [
     path("profile/", stores.profile, name="profile"),
     path("stores/", stores.store_list, name="store_list"),
     path("s/<slug:code>/", include(store_pages)),
+    path("developers/", stores.developers, name="developers"),
+    path("developers/keys/new/", stores.developers_key_new, name="developers_key_new"),
+    path("developers/keys/test/", stores.developers_key_test, name="developers_key_test"),
+    path("developers/keys/<slug:public_id>/", stores.developers_key, name="developers_key"),
+    path(
+        "developers/keys/<slug:public_id>/requests/", stores.developers_requests, name="developers_requests"
+    ),
+    path("developers/keys/<slug:public_id>/rotate/", stores.developers_rotate, name="developers_rotate"),
+    path("developers/keys/<slug:public_id>/revoke/", stores.developers_revoke, name="developers_revoke"),
+    path("developers/webhooks/<int:pk>/", stores.developers_webhook, name="developers_webhook"),
+    path(
+        "developers/webhooks/<int:pk>/deliveries/<int:delivery>/retry/",
+        stores.developers_retry,
+        name="developers_retry",
+    ),
     path("api/v1/", include("kiryana.api.routes")),
     nowhere,
     path("docs", docs, name="docs"),

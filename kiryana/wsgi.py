@@ -8,4 +8,7 @@ os.environ.setdefault("LOCK_TIMEOUT", "3s")
 
 from django.core.wsgi import get_wsgi_application
 
+from kiryana.request_log import request_log
+
 application = get_wsgi_application()
+request_log.begin()

@@ -6,11 +6,11 @@ Default deny: a view gets its store only through `get_store`, which answers anot
 import ipaddress
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
-from stores.models import Membership, Store
+from stores.models import ApiKey, Membership, Store, Webhook
 
 Role = Membership.Role
 EVERYBODY = frozenset(Role.values)
@@ -25,6 +25,7 @@ MAY = {
     "reorder": frozenset({Role.OWNER, Role.MANAGER}),
     "set_price": frozenset({Role.OWNER, Role.MANAGER}),
     "see_cost": frozenset({Role.OWNER, Role.MANAGER, Role.AUDITOR}),
+    "manage_keys": frozenset({Role.OWNER}),
 }
 
 
@@ -45,6 +46,28 @@ def get_store(request, code: str, act: str = "view") -> Store:
         raise Http404
     request.store = store
     return store
+
+
+def owned_stores(request) -> QuerySet[Store]:
+    """The stores that the signed-in user owns; 404 for who owns none. Times are shown by the clock of the first."""
+    mine = Store.objects.owned_by(request.user).order_by("code")
+    request.clock = mine.first()
+    if request.clock is None:
+        raise Http404
+    return mine
+
+
+def get_own_key(request, public_id: str) -> ApiKey:
+    """The key `public_id` if the signed-in owner answers for it (`ApiKey.for_owner`); else 404, as if there were none."""
+    owned_stores(request)
+    return get_object_or_404(ApiKey.objects.for_owner(request.user), public_id=public_id)
+
+
+def get_own_webhook(request, pk: int) -> Webhook:
+    """The webhook `pk` of a key that the signed-in owner answers for; else 404."""
+    owned_stores(request)
+    mine = Webhook.objects.filter(key__in=ApiKey.objects.for_owner(request.user)).select_related("key")
+    return get_object_or_404(mine, pk=pk)
 
 
 def navigation(request) -> dict:

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from stores.models import Store
+from stores.models import Delivery, Store
 
 INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|z|[+-]\d\d:[0-5]\d)?", re.ASCII
@@ -31,6 +31,8 @@ def read_instant(text: str) -> datetime:
     if len(found[7] or "") > 6:
         raise ValidationError(_("A time has at most 6 decimals of a second."), code="invalid_time")
     try:
+        if found[4] == "24":  # newer Pythons take it for the next midnight
+            raise ValueError
         instant = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
         instant = instant.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -86,4 +88,12 @@ class StoreFilter(django_filters.FilterSet):
 
     class Meta:
         model = Store
+        fields = []
+
+
+class DeliveryFilter(django_filters.FilterSet):
+    status = django_filters.ChoiceFilter(choices=Delivery.Status.choices)
+
+    class Meta:
+        model = Delivery
         fields = []

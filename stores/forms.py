@@ -1,16 +1,22 @@
-"""Fields that understand what people type here, and the forms for signing in and for one's profile."""
+"""Fields that understand what people type here, and the forms for signing in, for one's profile and for keys."""
 
 import re
 import unicodedata
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from decimal import Decimal
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from stores.models import User
+from stores.models import SECRET, ApiKey, Store, User, holds_secret
 
 WESTERN = "0123456789"
 # Digits that a keyboard here may give: Arabic, Urdu and full-width ones.
@@ -108,12 +114,21 @@ class TextField(forms.CharField):
         super().__init__(**{"max_length": 500, "widget": widget, **options})
         self.lines = lines
 
+    def bound_data(self, data, initial):
+        # What was refused for the key in it is shown again without that.
+        return SECRET.sub(r"\1", data) if isinstance(data, str) else data
+
     def to_python(self, value):
         text = BIDI.sub("", super().to_python(value).replace("\r\n", "\n"))
         allowed = "\n\t" if self.lines > 1 else ""
         if any(unicodedata.category(char) in ("Cc", "Cs", "Cn") and char not in allowed for char in text):
             raise ValidationError(
                 _("This text holds characters that cannot be kept."), code="control_character"
+            )
+        if holds_secret(text):
+            raise ValidationError(
+                _("A secret key stands in this text. It would be kept and seen by others: take it out."),
+                code="secret_in_text",
             )
         return "" if not INVISIBLE.sub("", text) else text
 
@@ -166,3 +181,162 @@ class PasswordForm(PasswordChangeForm):
         for field in self.fields.values():
             field.widget.attrs["dir"] = "ltr"
             field.widget.attrs.pop("autofocus", None)
+
+
+# -- keys -------------------------------------------------------------------------------------------------------
+# A key's secret is shown once: a second click, or the page sent again, must not make another key and cannot show the first.
+SENT_FOR = 24 * 60 * 60
+
+
+class SentBefore(ValidationError):
+    """A form whose reference has made its key already."""
+
+
+def claim(reference: uuid.UUID) -> None:
+    """Lets a form's reference through once, across all processes; refuses it for a day after."""
+    if not cache.add(f"key-form:{reference}", 1, timeout=SENT_FOR):
+        raise SentBefore(
+            _(
+                "This form was sent before, and its key is made: see the list. Its secret cannot be shown again."
+            ),
+            code="sent_before",
+        )
+
+
+@contextmanager
+def once(reference: uuid.UUID) -> Iterator[None]:
+    """What is done inside is done once for `reference`; where it fails, the reference may be sent again."""
+    claim(reference)
+    try:
+        yield
+    except BaseException:
+        cache.delete(f"key-form:{reference}")
+        raise
+
+
+class ReferenceForm(forms.Form):
+    """A form whose hidden reference makes a double click one act."""
+
+    reference = forms.UUIDField(
+        widget=forms.HiddenInput,
+        initial=uuid.uuid4,
+        error_messages={
+            "required": gettext_lazy("This form is torn: load the page again."),
+            "invalid": gettext_lazy("This form is torn: load the page again."),
+        },
+    )
+
+    def torn(self) -> list[str]:
+        """What is wrong with the hidden field, to be told above the others."""
+        return self.errors.get("reference", [])
+
+
+class OwnKeyForm(ReferenceForm):
+    """A key that an owner makes for some of his stores."""
+
+    LIFE = {"30": timedelta(days=30), "90": timedelta(days=90), "365": timedelta(days=365), "": None}
+
+    name = TextField(
+        label=gettext_lazy("Name"),
+        max_length=100,
+        help_text=gettext_lazy("Who or what will use it, such as “Till 1” or the partner’s name."),
+    )
+    stores = forms.ModelMultipleChoiceField(
+        Store.objects.none(),
+        label=gettext_lazy("Stores"),
+        to_field_name="code",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": gettext_lazy("Choose at least one store.")},
+    )
+    scopes = forms.MultipleChoiceField(
+        label=pgettext_lazy("what a key may do", "May"),
+        choices=[each for each in ApiKey.Scope.choices if each[0] not in ApiKey.HEAD_OFFICE_ONLY],
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": gettext_lazy("Choose at least one thing it may do.")},
+    )
+    life = forms.ChoiceField(
+        label=gettext_lazy("Ends"),
+        required=False,
+        initial="365",
+        widget=forms.RadioSelect,
+        choices=[
+            ("30", gettext_lazy("after 30 days")),
+            ("90", gettext_lazy("after 90 days")),
+            ("365", gettext_lazy("after a year")),
+            ("", gettext_lazy("only when revoked")),
+        ],
+    )
+
+    def __init__(self, *args, stores, **options):
+        super().__init__(*args, **options)
+        self.fields["stores"].queryset = stores
+        if len(stores) == 1:
+            self.fields["stores"].initial = list(stores)
+
+    @property
+    def expires_at(self):
+        """When the key ends; None for never."""
+        life = self.LIFE[self.cleaned_data["life"]]
+        return timezone.now() + life if life else None
+
+
+class RotateForm(ReferenceForm):
+    """How long the old key goes on working beside its successor."""
+
+    GRACE = {
+        "0": timedelta(0),
+        "3600": timedelta(hours=1),
+        "86400": timedelta(days=1),
+        "604800": timedelta(days=7),
+    }
+
+    grace = forms.ChoiceField(
+        label=gettext_lazy("The old key works for"),
+        initial="86400",
+        widget=forms.RadioSelect,
+        choices=[
+            ("0", gettext_lazy("not a moment longer")),
+            ("3600", gettext_lazy("one more hour")),
+            ("86400", gettext_lazy("one more day")),
+            ("604800", gettext_lazy("seven more days")),
+        ],
+    )
+
+    @property
+    def overlap(self) -> timedelta:
+        return self.GRACE[self.cleaned_data["grace"]]
+
+
+class RequestFilter(forms.Form):
+    """The log of a key's requests, narrowed by how they ended and by their id."""
+
+    ENDINGS = {"2xx": (200, 399), "4xx": (400, 499), "5xx": (500, 599)}
+
+    status = forms.ChoiceField(
+        required=False, choices=[("", ""), *((word, word) for word in ENDINGS)], widget=forms.HiddenInput
+    )
+    request_id = TextField(
+        label=gettext_lazy("Request id"),
+        required=False,
+        max_length=64,
+    )
+
+    def __init__(self, data):
+        super().__init__({name: data.get(name, "").replace("\0", "") for name in self.base_fields})
+        self.fields["request_id"].widget.attrs |= {
+            "dir": "ltr",
+            "placeholder": _("Request id"),
+            "autocomplete": "off",
+            "spellcheck": "false",
+        }
+        self.fields["request_id"].widget.input_type = "search"
+
+    def narrowed(self, rows):
+        """`rows` that fit; none where the filter cannot be understood."""
+        if not self.is_valid():
+            return rows.none()
+        if ending := self.cleaned_data["status"]:
+            rows = rows.filter(status__range=self.ENDINGS[ending])
+        if request_id := self.cleaned_data["request_id"]:
+            rows = rows.filter(request_id=request_id)
+        return rows

@@ -1,11 +1,24 @@
-"""Paging by key, for pages, admin and API: the thousandth page costs what the first one does."""
+"""Paging by key, for pages, admin and API: the thousandth page costs what the first one does. And what a key was used for."""
 
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import Q, QuerySet
+from django.db import OperationalError, connection, transaction
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+from psycopg.errors import QueryCanceled
+
+from stores.models import ApiKey, Change, Store
+
+PATIENCE = 2000  # milliseconds that a page waits for figures it can do without
 
 
 class InvalidCursor(Exception):
@@ -86,3 +99,184 @@ def python_value(model, path: str, value: str) -> Any:
     except FieldDoesNotExist:
         return value
     return field.to_python(value)
+
+
+class TooLong(Exception):
+    """A question that would keep its page waiting."""
+
+
+@contextmanager
+def briefly(milliseconds: int = PATIENCE) -> Iterator[None]:
+    """Queries inside are given up after `milliseconds` each: TooLong, and the page goes on without them."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{milliseconds}ms"])
+            yield
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        raise TooLong from error
+
+
+def usage(key: ApiKey, zone: ZoneInfo, days: int = 7) -> list[dict] | None:
+    """What `key` asked on each of the last `days` days by the clock of `zone`, today last.
+
+    `requests` are all of them, `refused` those answered 4xx, `failed` 5xx. None when there are too many to count.
+    """
+    today = timezone.now().astimezone(zone).date()
+    first = today - timedelta(days=days - 1)
+    rows = (
+        key.requests.filter(at__gte=datetime.combine(first, time(0), zone))
+        .annotate(day=TruncDate("at", tzinfo=zone))
+        .values("day")
+        .annotate(
+            requests=Count("pk"),
+            refused=Count("pk", filter=Q(status__range=(400, 499))),
+            failed=Count("pk", filter=Q(status__gte=500)),
+        )
+        .order_by("day")
+    )
+    try:
+        with briefly():
+            found = {row["day"]: row for row in rows}
+    except TooLong:
+        return None
+    nothing = {"requests": 0, "refused": 0, "failed": 0}
+    spans = [first + timedelta(days=number) for number in range(days)]
+    return [found.get(day, {"day": day, **nothing}) for day in spans]
+
+
+FEW = 20  # stores whose changes are read one by one and put together
+SCANNED = 5000  # changes that one page looks at, whether it shows them or not
+LATEST = "latest"
+
+# Where the feed ends now and what is in it come from one statement and so from one snapshot: nothing fits in between.
+FEED = """
+WITH here AS MATERIALIZED (
+    SELECT stores_horizon() AS settled, feed.moment AS lost, feed.change AS lost_change,
+           coalesce('' NOT IN (feed.home, stores_home()) AND feed.home <> stores_home(), false)
+               OR coalesce(newest.moment >= stores_reach(), false) AS moved,
+           CASE WHEN %(latest)s THEN stores_horizon() ELSE coalesce(%(moment)s::bigint, feed.moment, 0) END AS moment,
+           CASE WHEN %(latest)s THEN 0 ELSE coalesce(%(change)s::bigint, feed.change, 0) END AS change
+    FROM (VALUES (1)) AS one
+    LEFT JOIN (SELECT moment, change, home FROM stores_feed WHERE id = 1) AS feed ON true
+    LEFT JOIN (SELECT moment FROM stores_change ORDER BY moment DESC, id DESC LIMIT 1) AS newest ON true
+)
+SELECT here.settled, here.moved, here.lost, here.lost_change, found.*
+FROM here LEFT JOIN LATERAL (
+    SELECT * FROM (
+        SELECT *, row_number() OVER (ORDER BY moment, id) AS nr, {wanted} AS wanted
+        FROM (SELECT * FROM ({changes}) AS streams ORDER BY moment, id LIMIT %(most)s) AS seen
+    ) AS numbered
+    WHERE wanted OR nr = %(most)s ORDER BY moment, id LIMIT %(limit)s + 1
+) AS found ON true
+"""
+# All of one store, all of none, and all there are: each is found in the order in which it is asked for.
+ONE_STORE = """SELECT * FROM (SELECT {columns} FROM stores_change
+    WHERE (store_id, moment, id) > ({store:d}, here.moment, here.change) AND (store_id, moment) < ({store:d}, here.settled)
+    ORDER BY store_id, moment, id LIMIT %(most)s) AS stream"""
+NO_STORE = """SELECT * FROM (SELECT {columns} FROM stores_change
+    WHERE store_id IS NULL AND (moment, id) > (here.moment, here.change) AND moment < here.settled
+    ORDER BY store_id, moment, id LIMIT %(most)s) AS stream"""
+EVERY = """SELECT * FROM (SELECT {columns} FROM stores_change
+    WHERE (moment, id) > (here.moment, here.change) AND moment < here.settled
+    ORDER BY moment, id LIMIT %(most)s) AS stream"""
+COLUMNS = "id, moment, type, store_id, subject, data, created_at"
+# However few changes the planner expects behind a place: reading them all to sort them is never right. Older servers
+# forbid a road by a price so high that they would compile every statement that cannot do without it.
+IN_ORDER = "SELECT " + ", ".join(
+    f"set_config('{name}', 'off', true)"
+    for name in ("enable_bitmapscan", "enable_seqscan", "enable_sort", "jit")
+)
+STORE_TYPES = {Change.Type.MOVEMENT_CREATED, Change.Type.STOCK_LOW, Change.Type.STOCK_OUT}
+
+
+class FeedMoved(Exception):
+    """The data came to another server and nobody called `stores.services.settle_in` yet: the order of things is unknown."""
+
+
+class PlaceLost(Exception):
+    """What came next after this place may be gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Some changes in the order of the feed, the place to go on from, and whether more are there already."""
+
+    changes: list[Change]
+    place: tuple[int, int]
+    more: bool
+
+
+def read_feed(
+    key: ApiKey,
+    *,
+    types: Sequence[str],
+    after: tuple[int, int] | str | None,
+    limit: int,
+    store: Store | None = None,
+) -> FeedPage:
+    """At most `limit` settled changes of `types` behind the place `after`, in the stores of `key` or in `store` alone.
+
+    `after`: LATEST for no change but the place to go on from, None for the oldest that are kept. A page may hold fewer
+    than `limit` and still have more behind it: it looks at SCANNED changes or so, however few of them are asked for.
+    PlaceLost for a place behind which changes were deleted, or which this server never reached. Three queries.
+    """
+    given = {"latest": after == LATEST, "moment": None, "change": None, "types": list(types), "limit": limit}
+    if isinstance(after, tuple):
+        given["moment"], given["change"] = after
+    wanted, given["most"] = "type = ANY(%(types)s)", SCANNED
+    if store:
+        mine = [store.pk]
+    elif key.all_stores and not key.is_test:
+        mine, given["hidden"] = None, list(Store.objects.filter(sandbox=True).values_list("pk", flat=True))
+        wanted += " AND (store_id IS NULL OR NOT store_id = ANY(%(hidden)s))"
+    else:
+        mine = given["mine"] = list(Store.objects.for_key(key).values_list("pk", flat=True))
+    if mine is None or len(mine) > FEW:
+        streams = [EVERY]
+        if mine is not None:
+            wanted += " AND (store_id IS NULL OR store_id = ANY(%(mine)s))"
+    else:
+        # Each for itself: what happens in other stores is not even looked at.
+        streams = [ONE_STORE.format(store=pk, columns="{columns}") for pk in mine]
+        if Change.Type.PRODUCT_UPDATED in types and not store:
+            streams.append(NO_STORE)
+        if set(types) >= STORE_TYPES or not mine:
+            given["most"] = limit + 1  # all that is looked at is shown
+        else:
+            given["most"] = max(SCANNED // len(streams), limit + 1)
+    changes = " UNION ALL ".join(streams or [f"{EVERY} WHERE false"]).format(columns=COLUMNS)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(IN_ORDER)
+        cursor.execute(FEED.format(changes=changes, wanted=wanted), given)
+        rows = cursor.fetchall()
+    settled, moved, *lost = rows[0][:4]
+    if moved:
+        raise FeedMoved
+    if isinstance(after, tuple) and (after[0] > settled or (lost[0] is not None and after < tuple(lost))):
+        raise PlaceLost
+    found, place, more = [], (settled, 0), False
+    for pk, moment, kind, store_id, subject, data, created_at, nr, shown in sorted(
+        (row[4:] for row in rows if row[4] is not None), key=lambda row: (row[1], row[0])
+    ):
+        if len(found) == limit:
+            place, more = (found[-1].moment, found[-1].pk), True
+            break
+        if shown:
+            data = json.loads(data) if isinstance(data, str) else data
+            found.append(
+                Change(
+                    pk=pk,
+                    moment=moment,
+                    type=kind,
+                    store_id=store_id,
+                    subject=subject,
+                    data=data,
+                    created_at=created_at,
+                )
+            )
+        if nr == given["most"]:
+            place, more = (moment, pk), True
+    return FeedPage(found, place, more)

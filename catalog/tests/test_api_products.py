@@ -205,7 +205,7 @@ def test_of_two_who_add_one_sku_at_once_one_is_told_so(api_client, category, tog
         ({"category": "Nothing"}, "/category", "invalid_choice"),
         ({"category": 1}, "/category", "wrong_type"),
         ({"unit": "stone"}, "/unit", "invalid_choice"),
-        ({"unit": []}, "/unit", "invalid_choice"),
+        ({"unit": []}, "/unit", "wrong_type"),
         ({"status": "merged"}, "/status", "invalid_choice"),
         ({"quantity_step": "0"}, "/quantity_step", "out_of_range"),
         ({"selling_price": "-1"}, "/selling_price", "out_of_range"),

@@ -41,8 +41,7 @@ class AdjustForm(ActForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        uses = [Reason.Use.ADJUSTMENT, Reason.Use.WASTAGE]
-        self.fields["reason"].queryset = Reason.objects.filter(active=True, use__in=uses).order_by(
+        self.fields["reason"].queryset = Reason.objects.filter(active=True, use__in=Reason.MANUAL).order_by(
             "use", "name"
         )
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 from catalog.admin import ProductFilter
 from inventory.admin.cells import product_cell, store_cell
 from inventory.models import LowStockAlert
-from stores.admin.lists import ReadOnlyAdmin, StoreFilter, two_lines
+from stores.admin.lists import PracticeFilter, ReadOnlyAdmin, StoreFilter, two_lines
 from stores.templatetags.shop import at, quantity
 
 
@@ -31,7 +31,7 @@ class LowStockAlertAdmin(ReadOnlyAdmin):
 
     list_display = ["product_cell", "store_cell", "fell_to", "opened", "closed"]
     list_display_links = None
-    list_filter = [OpenFilter, StoreFilter, ProductFilter]
+    list_filter = [OpenFilter, StoreFilter, ProductFilter, PracticeFilter]
     list_select_related = ["store", "product"]
 
     def has_view_permission(self, request, obj=None):

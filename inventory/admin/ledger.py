@@ -134,9 +134,9 @@ class DocumentAdmin(ReadOnlyAdmin):
 
     def reverse(self, request, object_id):
         """Asks once more and voids the whole document: one void, whatever is clicked twice."""
-        document = self.object_or_404(request, object_id)
         if not request.user.has_perm("inventory.add_document"):
             raise PermissionDenied
+        document = self.object_or_404(request, object_id)
         form = ReverseForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             data = form.cleaned_data

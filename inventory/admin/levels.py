@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy
 from catalog.admin import ProductFilter, products_named
 from inventory.admin.acts import AdjustForm, log_posted
 from inventory.admin.cells import product_cell, store_cell
-from inventory.models import Document, Kind, Movement, Reason, StockLevel
+from inventory.models import Document, Movement, StockLevel
 from inventory.services import Actor, Line, Posted, Refused, find, post_document
-from stores.admin.lists import HouseAdmin, StoreFilter, linked, yes_no
+from stores.admin.lists import HouseAdmin, PracticeFilter, StoreFilter, linked, yes_no
 from stores.templatetags.shop import at, bare, money, quantity, state
 
 
@@ -55,7 +55,7 @@ class StockLevelAdmin(HouseAdmin):
     keyset = "store_id"
     form = ReorderForm
     list_display = ["product_cell", "store_cell", "on_hand_cell", "state_cell", "value_cell", "reorder_cell"]
-    list_filter = [StoreFilter, ProductFilter, StateFilter]
+    list_filter = [StoreFilter, ProductFilter, StateFilter, PracticeFilter]
     list_select_related = ["store", "product"]
     search_fields = ["product__sku"]
     search_help_text = gettext_lazy("Product: name, SKU or barcode")
@@ -118,9 +118,9 @@ class StockLevelAdmin(HouseAdmin):
 
     def adjust(self, request, object_id):
         """Asks for a correction and posts it: one document, whatever is clicked twice."""
-        level = self.object_or_404(request, object_id)
         if not self.may_post(request):
             raise PermissionDenied
+        level = self.object_or_404(request, object_id)
         initial = {"seen": level.on_hand}
         form = AdjustForm(request.POST or None, initial=initial)
         if request.method == "POST" and form.is_valid():
@@ -152,7 +152,7 @@ class StockLevelAdmin(HouseAdmin):
 
     @transaction.atomic
     def post_adjustment(self, request, level: StockLevel, data: dict) -> Posted:
-        """One document of kind adjustment, or wastage where the reason says so.
+        """One document of the kind that its reason tells.
 
         A counted figure is compared with the level under its lock; it is refused when stock has moved since the page
         was shown, because the reader counted against another figure.
@@ -180,15 +180,12 @@ class StockLevelAdmin(HouseAdmin):
                 )
             change = data["counted"] - level.on_hand
         reason = data["reason"]
-        kind, amount = Kind.ADJUSTMENT, change
-        if reason.use == Reason.Use.WASTAGE:
-            if change > 0:
-                raise Refused(_("With this reason stock can only become less."), code="wrong_sign")
-            kind, amount = Kind.WASTAGE, -change
+        if reason.takes_away and change > 0:
+            raise Refused(_("With this reason stock can only become less."), code="wrong_sign")
         posted = post_document(
             store=level.store,
-            kind=kind,
-            lines=[Line(product=level.product, quantity=amount)],
+            kind=reason.kind,
+            lines=[Line(product=level.product, quantity=-change if reason.takes_away else change)],
             actor=Actor.in_admin(request.user),
             reference=reference,
             reason=reason,

@@ -1,4 +1,4 @@
-"""The coded reasons that adjustments, wastage and reversals give."""
+"""The coded reasons that changes by hand and reversals give."""
 
 from django.contrib import admin
 

@@ -143,3 +143,30 @@ VERDICTS = {
         },
     ]
 }
+EVENT = {
+    "id": "evt_20417",
+    "type": "movement.created",
+    "timestamp": "2026-11-22T04:41:09.120000Z",
+    "store": "LHE-0001",
+    "data": {name: value for name, value in DOCUMENT.items() if name != "voided_by"},
+}
+LOW = {
+    "id": "evt_20418",
+    "type": "stock.low",
+    "timestamp": "2026-11-22T04:41:09.120000Z",
+    "store": "LHE-0001",
+    "data": {
+        "store": "LHE-0001",
+        "sku": "SGR-0003",
+        "name": "Shakkar (loose)",
+        "on_hand": "18.750",
+        "reorder_point": "20.000",
+        "state": "low",
+    },
+}
+FEED = {
+    "next": "https://kiryana.example/api/v1/changes/?after=WzIxNDM4MywwXQ%3A1wKfQz%3Adf0",
+    "after": "WzIxNDM4MywwXQ:1wKfQz:df0",
+    "more": False,
+    "results": [EVENT, LOW],
+}

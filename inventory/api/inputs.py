@@ -16,9 +16,11 @@ from stores.api.fields import (
     Instant,
     PriceField,
     QuantityField,
+    StoreCode,
     Strict,
     StrictList,
     Text,
+    check_free,
 )
 
 MAX_DOCUMENTS = settings.API_LIMITS["documents"]
@@ -33,7 +35,7 @@ class ActInput(Strict):
 
     synonyms = {"movement_type": "kind"}
 
-    store = Code(max_length=20, help_text="The code of a store of this key.")
+    store = StoreCode(help_text="The code of a store of this key.")
     kind = Choice(KINDS, help_text="stock_in is receipt.")
     reference = Code(
         max_length=100,
@@ -41,7 +43,11 @@ class ActInput(Strict):
         help_text="Your own number for it, unique per store for ever; or send it as Idempotency-Key.",
     )
     occurred_at = Instant(required=False, help_text="When it happened, up to 7 days back. Left out: now.")
-    reason = Code(max_length=30, required=False, help_text="A coded reason, for adjustments and wastage.")
+    reason = Code(
+        max_length=30,
+        required=False,
+        help_text="A coded reason of this kind; sales, returns and what comes in have none.",
+    )
     notes = Text(max_length=500, blank=True, notes=True, required=False)
     returns = IdOrReference(
         max_length=100, required=False, help_text="Of a sale_return: the sale, by id or by reference."
@@ -58,12 +64,15 @@ class LineInput(Strict):
     """
 
     synonyms = {"code": "sku"}
+    one_of = (("sku", "barcode"),)
+    not_both = (("quantity", "amount"),)
 
     sku = Code(max_length=40, required=False)
     barcode = Code(max_length=64, required=False)
     quantity = QuantityField(required=False)
     amount = PriceField(required=False, help_text="Rupees of loose goods; sales only.")
-    unit_price = PriceField(required=False, help_text="Sales and returns.")
+    unit_price = PriceField(required=False, help_text="Sales and returns. 0 only with free.")
+    free = Flag(required=False, help_text="Given away: goes with a unit_price of 0, and with no other.")
     line_total = PriceField(
         required=False, help_text="What was charged, if not quantity times price. Sales and returns."
     )
@@ -74,6 +83,7 @@ class LineInput(Strict):
             raise wrong("sku_or_barcode", _("Name the product by exactly one of sku and barcode."))
         if "quantity" in attrs and "amount" in attrs:
             raise wrong("quantity_or_amount", _("Send a quantity or an amount, not both."))
+        check_free(attrs, "unit_price")
         return attrs
 
 
@@ -116,12 +126,12 @@ class BatchSchema(Serializer):
 class LevelChange(Strict):
     """When to warn, and how far to refill."""
 
+    fewest = 1
+
     reorder_point = QuantityField(low=0, required=False)
     target_level = QuantityField(low=0, required=False, allow_null=True)
 
     def validate(self, attrs):
-        if not attrs:
-            raise wrong("empty", _("Give at least one field to change."))
         level = self.context["level"]
         target = attrs.get("target_level", level.target_level)
         if target is not None and target < attrs.get("reorder_point", level.reorder_point):

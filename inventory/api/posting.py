@@ -24,10 +24,10 @@ from inventory.services import (
 )
 from stores.api.base import no_such_store
 from stores.authentication.problems import Fault, Invalid, Problem, fault
-from stores.models import ApiKey, Store
+from stores.models import ApiKey, Store, holds_secret
 
 AS_THEY_ARE = (AlreadyReversed, ReferenceReused, StoreNotOpen)
-REASON_FOR = {Kind.ADJUSTMENT: Reason.Use.ADJUSTMENT, Kind.WASTAGE: Reason.Use.WASTAGE}
+REASON_FOR = {use.value: use for use in Reason.MANUAL}
 
 
 @dataclass
@@ -78,6 +78,8 @@ def reference_of(request, given: str | None, required: bool) -> str | None:
             "invalid_reference",
             _("A reference has 1 to 100 letters, digits or signs, without spaces."),
         )
+    if header is not None and holds_secret(header):
+        raise fault("", "secret_in_text", _("A secret key stands in the header Idempotency-Key."))
     if header is not None and given is not None and header != given:
         raise fault("/reference", "reference_mismatch", _("Idempotency-Key and reference differ."))
     reference = header or given

@@ -29,7 +29,7 @@ from inventory.api.shapes import (
 from inventory.filters import DocumentFilter, LevelFilter, MovementFilter
 from inventory.models import Document, Movement, Reason, StockLevel
 from inventory.services import Actor, Posted, Refused, reverse_document
-from stores.api.base import KeyViews, store_of, valid
+from stores.api.base import KeyViews, check_match, entity_tag, store_of, valid
 from stores.authentication.problems import CODES, Fault, Problem, problem_of_database
 from stores.models import ApiKey
 
@@ -45,6 +45,14 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 STORE_CODE = OpenApiParameter("store", str, OpenApiParameter.PATH, description="The store's code.")
 SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The product's SKU.")
+
+
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The ETag of the settings you change. Left out: they are changed whatever they are.",
+)
 
 
 def example(name: str, value, status: int | None = None, request: bool = False) -> OpenApiExample:
@@ -72,7 +80,8 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
         "retrieve": Scope.INVENTORY_READ,
         "partial_update": Scope.MOVEMENTS_WRITE,
     }
-    problems = {"list": ("not_found",), "partial_update": ("not_found",)}
+    problems = {"list": ("not_found",), "partial_update": ("not_found", "version_conflict")}
+    tagged = frozenset({"retrieve", "partial_update"})
     queryset = StockLevel.objects.none()
     serializer_class = LevelSerializer
     filterset_class = LevelFilter
@@ -95,12 +104,16 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
         summary="One stock level", parameters=[STORE_CODE, SKU], examples=[example("A level", examples.LEVEL)]
     )
     def retrieve(self, request, store, sku):
-        """How much of one product one store has now."""
-        return Response(self.get_serializer(self.level(store, sku)).data)
+        """How much of one product one store has now. Its ETag is that of the reorder settings alone."""
+        return self.shown(self.level(store, sku))
+
+    def shown(self, level: StockLevel) -> Response:
+        """One level with the ETag of its settings."""
+        return Response(self.get_serializer(level).data, headers={"ETag": tag_of(level)})
 
     @extend_schema(
         summary="Change reorder settings",
-        parameters=[STORE_CODE, SKU],
+        parameters=[STORE_CODE, SKU, IF_MATCH],
         request=LevelChange,
         responses=LevelSerializer,
         examples=[
@@ -111,16 +124,20 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
         ],
     )
     def partial_update(self, request, store, sku):
-        """When to warn and how far to refill. What is on hand changes by movements only."""
+        """When to warn and how far to refill. What is on hand changes by movements only.
+
+        With If-Match the settings change only if they are still those of that ETag; what is sold meanwhile is no matter.
+        """
         self.body()  # read before anything is locked: the sender may be slow
         with transaction.atomic():
             level = self.level(store, sku, lock=True)
             given = self.read(LevelChange, level=level)
+            check_match(self.request, tag_of(level), required=False)
             level.set_reorder(
                 reorder_point=given.get("reorder_point", level.reorder_point),
                 target_level=given.get("target_level", level.target_level),
             )
-        return Response(self.get_serializer(level).data)
+        return self.shown(level)
 
     def level(self, store: str, sku: str, lock: bool = False) -> StockLevel:
         levels = self.get_queryset()
@@ -347,6 +364,13 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
             return verdict | {"code": problem.code, "detail": problem.sentence, "errors": shown}
         status = "replayed" if posted.replayed else "accepted_with_flag" if posted.flagged else "created"
         return verdict | {"status": status, "document": self.shown(posted)}
+
+
+def tag_of(level: StockLevel) -> str:
+    """The ETag of a level's settings. What is on hand is no part of it: that moves with every sale."""
+    settings = {"reorder_point": level.reorder_point, "target_level": level.target_level}
+    shown = {name: None if value is None else f"{value.normalize():f}" for name, value in settings.items()}
+    return entity_tag({"store": level.store_id, "product": level.product_id} | shown)
 
 
 def answer(posted: Posted, data: dict, name: str, pk: int, request) -> Response:

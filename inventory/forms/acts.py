@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from inventory.models import Document, Kind, Movement, Reason
+from inventory.models import Document, Movement, Reason
 from inventory.services import BACKDATE, Refused
 from stores.forms import QuantityField, TextField, western_digits
 from stores.models import Store
@@ -95,7 +95,7 @@ class ReceiptForm(SaleForm):
 class ReasonForm(ActForm):
     """Something that needs a coded reason. `uses` says which reasons are offered."""
 
-    uses = (Reason.Use.ADJUSTMENT, Reason.Use.WASTAGE)
+    uses = Reason.MANUAL
     reason = forms.ModelChoiceField(
         Reason.objects.none(), label=gettext_lazy("Reason"), empty_label=None, widget=forms.RadioSelect,
         error_messages={"required": gettext_lazy("Choose a reason.")},
@@ -109,13 +109,9 @@ class ReasonForm(ActForm):
 
 
 class AdjustmentForm(ReasonForm):
-    """A correction or a loss; which of the two follows from the reason."""
+    """A correction, a loss, or goods that left in another way; which of these follows from the reason."""
 
     when = WhenField(label=gettext_lazy("When it happened"), required=False)
-
-    @property
-    def kind(self) -> str:
-        return Kind.WASTAGE if self.cleaned_data["reason"].use == Reason.Use.WASTAGE else Kind.ADJUSTMENT
 
 
 class VoidForm(ReasonForm):

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from inventory.forms.acts import AdjustmentForm
-from inventory.models import Kind, StockLevel
+from inventory.models import StockLevel
 from inventory.services import InsufficientStock, InvalidDocument, Refused
 from stores.forms import QuantityField
 from stores.templatetags.shop import plain_quantity
@@ -40,7 +40,6 @@ class LevelForm(AdjustmentForm):
         how, quantity, reason = (self.cleaned_data.get(name) for name in ("how", "quantity", "reason"))
         if how is None or quantity is None or reason is None:
             return
-        is_wastage = self.kind == Kind.WASTAGE
         if how == self.How.COUNTED:
             if first := self.was_posted():
                 # Sent twice: the count was posted, so there is no difference left to compute. Ask for what was posted.
@@ -50,7 +49,7 @@ class LevelForm(AdjustmentForm):
                     if movement.balance_after == quantity
                     else quantity - movement.balance_after + movement.quantity
                 )
-                self.cleaned_data["change"] = abs(change) if is_wastage else change
+                self.cleaned_data["change"] = abs(change) if reason.takes_away else change
                 return
             if self.cleaned_data.get("seen") != self.level.seq:
                 # What was seen is stale; the form comes back with the number that holds now.
@@ -79,7 +78,7 @@ class LevelForm(AdjustmentForm):
             change = quantity if how == self.How.MORE else -quantity
             if change == 0:
                 self.add_error("quantity", ValidationError(_("Must be above zero."), code="must_be_positive"))
-        if is_wastage and change > 0:
+        if reason.takes_away and change > 0:
             self.add_error(
                 "reason",
                 ValidationError(
@@ -87,7 +86,7 @@ class LevelForm(AdjustmentForm):
                     code="invalid",
                 ),
             )
-        self.cleaned_data["change"] = abs(change) if is_wastage else change
+        self.cleaned_data["change"] = abs(change) if reason.takes_away else change
 
     def refuse(self, refusal: Refused) -> None:
         if isinstance(refusal, InvalidDocument) and refusal.lines:

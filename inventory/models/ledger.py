@@ -22,6 +22,8 @@ class Kind(models.TextChoices):
     SALE_RETURN = "sale_return", _("Customer return")
     ADJUSTMENT = "adjustment", _("Adjustment")
     WASTAGE = "wastage", _("Wastage")
+    OWN_USE = "own_use", _("Own use")
+    SUPPLIER_RETURN = "supplier_return", _("Returned to supplier")
 
 
 # +1 brings goods in, -1 takes goods out; an adjustment carries its own sign.
@@ -32,6 +34,8 @@ SIGN = {
     Kind.SALE_RETURN: 1,
     Kind.ADJUSTMENT: 1,
     Kind.WASTAGE: -1,
+    Kind.OWN_USE: -1,
+    Kind.SUPPLIER_RETURN: -1,
 }
 # Kinds whose lines carry a price.
 PRICED = frozenset({Kind.SALE, Kind.SALE_RETURN})
@@ -40,17 +44,22 @@ COSTED = frozenset({Kind.OPENING, Kind.RECEIPT})
 
 
 class Reason(models.Model):
-    """One coded answer to "why": for adjustments, wastage or reversals."""
+    """One coded answer to "why": for reversals, or for a kind of document that people enter by its reason."""
 
     class Use(models.TextChoices):
         ADJUSTMENT = "adjustment", _("Adjustment")
         WASTAGE = "wastage", _("Wastage")
+        OWN_USE = "own_use", _("Own use")
+        SUPPLIER_RETURN = "supplier_return", _("Returned to supplier")
         REVERSAL = "reversal", _("Reversal")
+
+    # Whoever changes stock by hand gives one of these, and the reason tells the kind: the words are the same.
+    MANUAL = (Use.ADJUSTMENT, Use.WASTAGE, Use.OWN_USE, Use.SUPPLIER_RETURN)
 
     code = models.CharField(_("code"), max_length=30, unique=True)
     name = models.CharField(_("name"), max_length=100)
     name_ur = models.CharField(_("name in Urdu"), max_length=100, blank=True)
-    use = models.CharField(_("used for"), max_length=10, choices=Use)
+    use = models.CharField(_("used for"), max_length=16, choices=Use)
     active = models.BooleanField(_("active"), default=True)
 
     class Meta:
@@ -58,12 +67,23 @@ class Reason(models.Model):
         verbose_name_plural = _("reasons")
         constraints = [
             models.CheckConstraint(
-                condition=Q(use__in=["adjustment", "wastage", "reversal"]), name="reason_use_known"
+                condition=Q(use__in=["adjustment", "wastage", "own_use", "supplier_return", "reversal"]),
+                name="reason_use_known",
             ),
         ]
 
     def __str__(self):
         return in_language(self.name, self.name_ur)
+
+    @property
+    def kind(self) -> str:
+        """The kind of document that this reason makes; for one of MANUAL."""
+        return Kind(self.use)
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether goods can only leave for this reason."""
+        return SIGN[self.kind] < 0
 
 
 class Document(models.Model):
@@ -83,6 +103,8 @@ class Document(models.Model):
         Kind.SALE_RETURN: "C",
         Kind.ADJUSTMENT: "A",
         Kind.WASTAGE: "W",
+        Kind.OWN_USE: "U",
+        Kind.SUPPLIER_RETURN: "D",
     }
 
     store = models.ForeignKey(
@@ -168,7 +190,18 @@ class Document(models.Model):
                 condition=Q(reverses__isnull=False),
             ),
             models.CheckConstraint(
-                condition=Q(kind__in=["opening", "receipt", "sale", "sale_return", "adjustment", "wastage"]),
+                condition=Q(
+                    kind__in=[
+                        "opening",
+                        "receipt",
+                        "sale",
+                        "sale_return",
+                        "adjustment",
+                        "wastage",
+                        "own_use",
+                        "supplier_return",
+                    ]
+                ),
                 name="document_kind_known",
             ),
             models.CheckConstraint(condition=Q(line_count__gt=0), name="document_has_lines"),
@@ -317,8 +350,12 @@ class Movement(models.Model):
             models.CheckConstraint(
                 condition=Q(kind__in=["opening", "receipt", "sale_return"], reverses=None, quantity__gt=0)
                 | Q(kind__in=["opening", "receipt", "sale_return"], reverses__isnull=False, quantity__lt=0)
-                | Q(kind__in=["sale", "wastage"], reverses=None, quantity__lt=0)
-                | Q(kind__in=["sale", "wastage"], reverses__isnull=False, quantity__gt=0)
+                | Q(kind__in=["sale", "wastage", "own_use", "supplier_return"], reverses=None, quantity__lt=0)
+                | Q(
+                    kind__in=["sale", "wastage", "own_use", "supplier_return"],
+                    reverses__isnull=False,
+                    quantity__gt=0,
+                )
                 | (Q(kind="adjustment") & ~Q(quantity=0)),
                 name="movement_sign_fits_kind",
             ),

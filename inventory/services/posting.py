@@ -105,7 +105,12 @@ def reverse_document(
     are no longer there to be taken back.
     """
     store = document.store
+    said = fingerprint({"reverses": document.pk, "reason": reason.pk if reason else None, "notes": notes})
     if store.status in (Store.Status.SUSPENDED, Store.Status.CLOSED):
+        # What was recorded stays recorded: the void sent again still gets its first answer.
+        first = find(store, reference) if reference else None
+        if first and bytes(first.fingerprint) == said:
+            return posted_before(first)
         raise StoreNotOpen(_("This store is read only."), code="store_not_open")
     if document.reverses_id:
         raise AlreadyReversed(
@@ -113,12 +118,11 @@ def reverse_document(
             code="already_reversed",
         )
     now = now or timezone.now()
-    said = {"reverses": document.pk, "reason": reason.pk if reason else None, "notes": notes}
     draft = Draft(
         {
             "kind": document.kind,
             "reference": checked_reference(reference),
-            "fingerprint": fingerprint(said),
+            "fingerprint": said,
             "occurred_at": now,
             "business_date": store.business_date(now),
             "total": document.total,

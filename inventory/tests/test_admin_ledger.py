@@ -134,12 +134,16 @@ def test_a_count_against_a_figure_that_has_moved_is_refused(office, stocked, pos
     assert 'name="seen" value="23' in answer.content.decode()
 
 
-def test_a_reason_of_wastage_posts_wastage_and_only_takes_away(office, stocked, atta, reason):
+@pytest.mark.parametrize(
+    ("why", "kind"), [("SPILLED", "wastage"), ("OWN_USE", "own_use"), ("TO_SUPPLIER", "supplier_return")]
+)
+def test_a_reason_tells_the_kind_which_only_takes_away(office, stocked, atta, reason, why, kind):
     page = level_page(stocked(atta), "adjust")
-    sent = {**shown(office, page), "change": "1.5", "reason": reason("SPILLED").pk}
+    sent = {**shown(office, page), "change": "1.5", "reason": reason(why).pk}
     assert "only become less" in office.post(page, sent).content.decode()
     assert office.post(page, {**sent, "change": "-1.5"}).status_code == 302
-    assert Movement.objects.get(kind=Kind.WASTAGE).quantity == Decimal("-1.5")
+    assert Movement.objects.get(kind=kind).quantity == Decimal("-1.5")
+    assert Document.objects.get(kind=kind).reason.code == why
 
 
 @pytest.mark.parametrize(

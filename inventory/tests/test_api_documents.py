@@ -262,6 +262,65 @@ def test_reasons_are_coded(api_client, stocked, ghee):
     assert stocked(ghee).on_hand == 19
 
 
+@pytest.mark.parametrize(
+    ("kind", "letter", "why"), [("own_use", "U", "OWN_USE"), ("supplier_return", "D", "TO_SUPPLIER")]
+)
+def test_own_use_and_returns_to_the_supplier_leave_at_the_average_without_a_price(
+    api_client, stocked, ghee, kind, letter, why
+):
+    till = api_client()
+    body = sale(("GHE-0001", "4"), kind=kind, reference="k-1")
+    first = till.post(DOCUMENTS, body)
+    assert first.status_code == 201
+    gone = first.json()
+    [line] = gone["lines"]
+    assert (gone["kind"], gone["number"][:2], gone["total"], gone["reason"]) == (
+        kind,
+        f"{letter}-",
+        None,
+        None,
+    )
+    assert (line["quantity"], line["unit_price"], line["unit_cost"]) == ("-4.000", None, "510.0000")
+    again = till.post(DOCUMENTS, body)
+    assert (again.status_code, again.json(), again["Idempotent-Replayed"]) == (200, gone, "true")
+    # A reason is not needed, but if one is given it is one of this kind.
+    assert till.post(DOCUMENTS, body | {"reference": "k-2", "reason": why}).json()["reason"] == why
+    assert faults(till.post(DOCUMENTS, body | {"reference": "k-3", "reason": "DAMAGED"})) == [
+        ("/reason", "invalid_choice")
+    ]
+    short = till.post(DOCUMENTS, sale(("GHE-0001", "17"), kind=kind, reference="k-4"))
+    assert (short.status_code, short.json()["code"]) == (409, "insufficient_stock")
+    for wrong in (
+        {"quantity": "-1"},
+        {"quantity": "0"},
+        {"unit_price": "5"},
+        {"unit_cost": "5"},
+        {"amount": "5"},
+    ):
+        line = {"sku": "GHE-0001"} | ({} if "amount" in wrong else {"quantity": "1"}) | wrong
+        answer = till.post(DOCUMENTS, body | {"reference": "k-5", "lines": [line]})
+        assert answer.status_code == 400, wrong
+    assert till.get(DOCUMENTS, {"kind": kind}).json()["results"][-1]["id"] == gone["id"]
+    assert len(till.get("/api/v1/movements/", {"kind": kind}).json()["results"]) == 2
+    undone = till.post(f"{DOCUMENTS}{gone['id']}/reverse/", {"reason": "MISTAKE", "reference": "k-6"})
+    assert (undone.status_code, undone.json()["kind"]) == (201, kind)
+    assert undone.json()["lines"][0]["unit_cost"] == "510.0000"
+    assert stocked(ghee).on_hand == 20
+    assert (
+        till.post(
+            "/api/v1/movements/",
+            {
+                "store": "LHE-0001",
+                "sku": "GHE-0001",
+                "kind": kind,
+                "quantity": "1",
+            },
+        ).status_code
+        == 201
+    )
+    assert stocked(ghee).on_hand == 19
+
+
 def test_stock_in_is_a_receipt_by_its_older_name(api_client, stocked, ghee):
     body = {
         "store": "LHE-0001",
@@ -320,14 +379,14 @@ def test_a_basket_of_eight_lines_costs_as_many_queries_as_one_of_one(api_client,
     [
         ({"store": 1.5}, "/store", "wrong_type"),
         ({"store": 1}, "/store", "wrong_type"),
-        ({"store": None}, "/store", "wrong_type"),
-        ({"store": []}, "/store", "wrong_type"),
-        ({"store": "۱"}, "/store", "invalid_code"),
+        ({"store": None}, "/store", "invalid_choice"),
+        ({"store": []}, "/store", "invalid_choice"),
+        ({"store": "۱"}, "/store", "invalid_choice"),
         ({"store": "XXX-0001"}, "/store", "invalid_choice"),
         ({"store": "KHI-0001"}, "/store", "invalid_choice"),
-        ({"store": "x" * 5000}, "/store", "too_long"),
+        ({"store": "x" * 5000}, "/store", "invalid_choice"),
         ({"kind": "theft"}, "/kind", "invalid_choice"),
-        ({"kind": {}}, "/kind", "invalid_choice"),
+        ({"kind": {}}, "/kind", "wrong_type"),
         ({"reference": ""}, "/reference", "blank"),
         ({"reference": 17}, "/reference", "wrong_type"),
         ({"reference": "a b"}, "/reference", "invalid_code"),

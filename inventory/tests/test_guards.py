@@ -91,7 +91,7 @@ def test_settings_of_a_level_must_make_sense(stocked):
 
 
 @pytest.mark.parametrize(("kind", "quantity"), [
-    ("sale", 1), ("wastage", 1), ("receipt", -1), ("opening", -1), ("sale_return", -1), ("adjustment", 0), ("sale", 0),
+    ("sale", 1), ("wastage", 1), ("own_use", 1), ("supplier_return", 1), ("receipt", -1), ("opening", -1), ("sale_return", -1), ("adjustment", 0), ("sale", 0),
 ])  # fmt: skip
 def test_the_sign_must_fit_the_kind(stocked, post, ghee, kind, quantity):
     document = post(Kind.SALE, (ghee, 1)).document

@@ -133,7 +133,7 @@ class Shop(RuleBasedStateMachine):
     @rule(
         n=products,
         quantity=quantities,
-        kind=st.sampled_from([Kind.WASTAGE, Kind.ADJUSTMENT]),
+        kind=st.sampled_from([Kind.WASTAGE, Kind.OWN_USE, Kind.SUPPLIER_RETURN, Kind.ADJUSTMENT]),
         up=st.booleans(),
     )
     def correct(self, n, quantity, kind, up):

@@ -342,15 +342,20 @@ def test_an_adjustment_of_several_items_for_one_reason(client, manager, stocked,
     assert Document.objects.get(reference="ref-1").kind == Kind.ADJUSTMENT
 
 
-def test_the_reason_tells_wastage_which_only_takes_away(client, manager, stocked, entry, reason, ghee):
+@pytest.mark.parametrize(
+    ("why", "kind"), [("DAMAGED", "wastage"), ("OWN_USE", "own_use"), ("TO_SUPPLIER", "supplier_return")]
+)
+def test_the_reason_tells_the_kind_which_only_takes_away(
+    client, manager, stocked, entry, reason, ghee, why, kind
+):
     client.force_login(manager)
-    damaged = reason("DAMAGED").pk
+    damaged = reason(why).pk
     assert (
         "takes goods away"
         in entry("adjustment", ("GHE-0001", "2", {"direction": "more"}), reason=damaged).text
     )
     assert entry("adjustment", ("GHE-0001", "2", {"direction": "less"}), reason=damaged).status_code == 302
-    assert Document.objects.get(reference="ref-1").kind == Kind.WASTAGE
+    assert Document.objects.get(reference="ref-1").kind == kind
     assert stocked(ghee).on_hand == 22
 
 
@@ -415,6 +420,8 @@ def test_a_count_of_what_has_moved_meanwhile_is_asked_again(client, manager, sto
         ("less", "MISSING", 21, "adjustment"),
         ("more", "FOUND", 27, "adjustment"),
         ("less", "EXPIRED", 21, "wastage"),
+        ("less", "OWN_USE", 21, "own_use"),
+        ("less", "TO_SUPPLIER", 21, "supplier_return"),
     ],
 )
 def test_less_and_more(client, manager, stocked, adjust, ghee, how, why, left, kind):
@@ -432,6 +439,9 @@ def test_less_and_more(client, manager, stocked, adjust, ghee, how, why, left, k
         ({"quantity": "-4"}, "Must be above zero"),
         ({"how": "less", "quantity": "0"}, "Must be above zero"),
         ({"how": "more", "quantity": "2", "why": "DAMAGED"}, "takes goods away"),
+        ({"how": "more", "quantity": "2", "why": "TO_SUPPLIER"}, "takes goods away"),
+        ({"quantity": "25", "why": "OWN_USE"}, "takes goods away"),
+        ({"how": "less", "quantity": "25", "why": "OWN_USE"}, "Not enough stock"),
         ({"how": "less", "quantity": "30", "why": "MISSING"}, "Not enough stock"),
         ({"how": "less", "quantity": "1.5", "why": "MISSING"}, "steps of 1"),
         ({"seen": "x"}, "Update stock"),

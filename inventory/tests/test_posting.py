@@ -114,7 +114,10 @@ def test_coming_back_to_zero_clears_the_flag(stocked, post, ghee):
     assert (stocked(ghee).on_hand, stocked(ghee).oversold_since) == (0, None)
 
 
-@pytest.mark.parametrize(("kind", "quantity"), [(Kind.WASTAGE, 25), (Kind.ADJUSTMENT, -25)])
+@pytest.mark.parametrize(
+    ("kind", "quantity"),
+    [(Kind.WASTAGE, 25), (Kind.OWN_USE, 25), (Kind.SUPPLIER_RETURN, 25), (Kind.ADJUSTMENT, -25)],
+)
 def test_only_sales_ever_go_below_zero(stocked, post, ghee, kind, quantity):
     Store.objects.update(oversell_policy="allow")
     with pytest.raises(InsufficientStock):
@@ -297,12 +300,12 @@ def test_the_future_and_naive_times_are_refused(stocked, post, ghee):
 @pytest.mark.parametrize(("status", "kinds"), [
     ("suspended", []),
     ("closed", []),
-    ("closing", [Kind.SALE, Kind.WASTAGE, Kind.ADJUSTMENT]),
-    ("open", [Kind.SALE, Kind.WASTAGE, Kind.ADJUSTMENT, Kind.RECEIPT]),
+    ("closing", [Kind.SALE, Kind.WASTAGE, Kind.OWN_USE, Kind.SUPPLIER_RETURN, Kind.ADJUSTMENT]),
+    ("open", [Kind.SALE, Kind.WASTAGE, Kind.OWN_USE, Kind.SUPPLIER_RETURN, Kind.ADJUSTMENT, Kind.RECEIPT]),
 ])  # fmt: skip
 def test_what_a_stores_status_lets_through(stocked, post, store, ghee, status, kinds):
     store.status = status
-    for kind in (Kind.SALE, Kind.WASTAGE, Kind.ADJUSTMENT, Kind.RECEIPT):
+    for kind in (Kind.SALE, Kind.WASTAGE, Kind.OWN_USE, Kind.SUPPLIER_RETURN, Kind.ADJUSTMENT, Kind.RECEIPT):
         if kind in kinds:
             post(kind, (ghee, 1))
         else:
@@ -314,11 +317,11 @@ def test_what_a_stores_status_lets_through(stocked, post, store, ghee, status, k
     ("draft", []),
     ("archived", []),
     ("merged", []),
-    ("discontinued", [Kind.SALE, Kind.WASTAGE, Kind.ADJUSTMENT]),
+    ("discontinued", [Kind.SALE, Kind.WASTAGE, Kind.OWN_USE, Kind.SUPPLIER_RETURN, Kind.ADJUSTMENT]),
 ])  # fmt: skip
 def test_what_a_products_status_lets_through(stocked, post, ghee, status, kinds):
     ghee.status = status
-    for kind in (Kind.SALE, Kind.WASTAGE, Kind.ADJUSTMENT, Kind.RECEIPT):
+    for kind in (Kind.SALE, Kind.WASTAGE, Kind.OWN_USE, Kind.SUPPLIER_RETURN, Kind.ADJUSTMENT, Kind.RECEIPT):
         if kind in kinds:
             post(kind, (ghee, 1))
         else:

@@ -12,6 +12,7 @@ from inventory.services import (
     InvalidDocument,
     Line,
     ReferenceReused,
+    StoreNotOpen,
     reverse_document,
 )
 from stores.models import Store
@@ -40,6 +41,19 @@ def test_a_void_mirrors_each_line_at_the_same_price_and_cost(stocked, post, void
     # 22 at 510 + 10 at 600 = 538.125; two come back at 510.
     assert (stocked(ghee).on_hand, stocked(ghee).average_cost) == (34, Decimal("536.4706"))
     assert stocked(atta).on_hand == 100
+
+
+@pytest.mark.parametrize("kind", [Kind.WASTAGE, Kind.OWN_USE, Kind.SUPPLIER_RETURN])
+def test_goods_that_left_without_a_sale_come_back_at_what_they_left_at(stocked, post, void, ghee, kind):
+    post(Kind.RECEIPT, (ghee, 24, 600))  # 48 at 555
+    [gone] = post(kind, (ghee, 8)).movements
+    assert (gone.quantity, gone.unit_cost, gone.unit_price, gone.line_total) == (-8, 555, None, None)
+    assert (stocked(ghee).on_hand, stocked(ghee).average_cost) == (40, 555)
+    post(Kind.RECEIPT, (ghee, 40, 605))  # 80 at 580
+    [back] = void(gone.document).movements
+    assert (back.quantity, back.unit_cost, back.kind) == (8, 555, kind)
+    # 80 at 580 and 8 at 555.
+    assert (stocked(ghee).on_hand, stocked(ghee).average_cost) == (88, Decimal("577.7273"))
 
 
 def test_a_document_is_voided_once(stocked, post, void, ghee):
@@ -175,3 +189,26 @@ def test_a_return_can_name_the_sold_line(stocked, post, ghee):
     assert (line.returns_id, line.unit_price) == (sale.movements[1].pk, 500)
     with pytest.raises(InvalidDocument, match="Name the sale"):
         post(Kind.SALE_RETURN, Line(product=ghee, quantity=Decimal(1), returns=sale.movements[0]))
+
+
+@pytest.mark.parametrize("status", ["suspended", "closed"])
+def test_a_void_sent_again_after_the_store_s_end_gets_its_first_answer(
+    stocked, post, void, store, ghee, status
+):
+    sale, unvoided = post(Kind.SALE, (ghee, 2)).document, post(Kind.SALE, (ghee, 1)).document
+    first = void(sale, reference="undo-1", notes="wrong customer")
+    Store.objects.update(status=status)
+    sale.refresh_from_db()
+    again = void(sale, reference="undo-1", notes="wrong customer")
+    assert (again.document.pk, again.replayed) == (first.document.pk, True)
+    assert [movement.pk for movement in again.movements] == [movement.pk for movement in first.movements]
+    for document, options in (
+        (sale, {"reference": "undo-1", "notes": "other words"}),
+        (sale, {"reference": "undo-2"}),
+        (sale, {}),
+        (unvoided, {"reference": "undo-1", "notes": "wrong customer"}),
+    ):
+        document.store.refresh_from_db()
+        with pytest.raises(StoreNotOpen):
+            void(document, **options)
+    assert Document.objects.filter(reverses__isnull=False).count() == 1

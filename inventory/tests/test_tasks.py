@@ -9,8 +9,9 @@ from django.core import mail
 from django.db import connection
 from django.utils import timezone
 
-from inventory import tasks
 from inventory.models import AlertDigest, DigestMail, Kind, LowStockAlert
+from inventory.tasks import mails as tasks
+from stores.models import Store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,6 +79,16 @@ def test_what_was_filled_up_before_anybody_was_told_is_no_news(low, post, ghee, 
     post(Kind.RECEIPT, (ghee, 30, 500), (atta, 100, 120))
     run()
     assert mail.outbox == []
+
+
+def test_nobody_is_told_what_runs_low_in_a_practice_store(low, post, staff, ghee):
+    practice = Store.objects.create(code="TEST-0001", name="Practice shop", sandbox=True)
+    staff("owner", practice)
+    LowStockAlert.objects.update(closed_at=timezone.now())
+    LowStockAlert.objects.create(store=practice, product=ghee, on_hand=0, reorder_point=1)
+    run()
+    assert mail.outbox == []
+    assert not AlertDigest.objects.exists()
 
 
 def test_alerts_wait_for_a_reader_with_an_address(low, owner, manager):
@@ -215,6 +226,7 @@ def test_the_worker_knows_its_tasks():
     known = {task.task.name for task in app.periodic_registry.periodic_tasks.values()}
     assert {
         "inventory.tasks.mail_low_stock",
+        "inventory.tasks.forget_deliveries",
         "kiryana.tasks.forget_sessions",
         "kiryana.tasks.forget_jobs",
     } <= known

@@ -247,17 +247,15 @@ def receipt(request, code):
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def adjustment(request, code):
-    """Correct the stock of several items, or write goods off, for one coded reason."""
+    """Correct the stock of several items, or take goods off it without a sale, for one coded reason."""
     store = get_store(request, code, "adjust")
 
     def record(head, lines, confirmed):
-        kind, rows = head.kind, [line.as_line() for line in lines.filled]
-        if kind == Kind.WASTAGE:
+        reason, rows = head.cleaned_data["reason"], [line.as_line() for line in lines.filled]
+        if reason.takes_away:
             refuse_more(lines.filled)
             rows = [Line(product=row.product, quantity=-row.quantity) for row in rows]
-        return post_document(
-            store=store, kind=kind, lines=rows, reason=head.cleaned_data["reason"], **said(request, head)
-        )
+        return post_document(store=store, kind=reason.kind, lines=rows, reason=reason, **said(request, head))
 
     return entry_page(
         request, store, section="adjust", template="inventory/adjustment.html", head_class=AdjustmentForm, boxes=["direction"], record=record,
@@ -266,7 +264,7 @@ def adjustment(request, code):
 
 
 def refuse_more(lines: list[LineForm]) -> None:
-    """Goods that are written off leave the shelf: a line with "more" is a mistake."""
+    """Goods that are written off, used up or sent back leave the shelf: a line with "more" is a mistake."""
     if wrong := [line for line in lines if line.cleaned_data.get("direction") == LineForm.Direction.MORE]:
         for line in wrong:
             line.add_error("direction", ValidationError(_("This reason takes goods away."), code="invalid"))

@@ -210,7 +210,7 @@ def item_adjust(request, code, sku):
         try:
             with timezone.override(ZoneInfo(store.timezone)):
                 posted = post_document(
-                    store=store, kind=form.kind, lines=[Line(product=level.product, quantity=data["change"])],
+                    store=store, kind=data["reason"].kind, lines=[Line(product=level.product, quantity=data["change"])],
                     actor=Actor.on_page(request.user, store.role), reference=data["reference"], reason=data["reason"], notes=data["notes"],
                 )  # fmt: skip
         except ReferenceReused:

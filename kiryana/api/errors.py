@@ -8,17 +8,33 @@ import time
 from django.conf import settings
 from django.db import DatabaseError
 from django.http import Http404, HttpResponse, JsonResponse
+from django.urls import Resolver404, resolve
+from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from gunicorn.http.errors import ParseException
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from stores.authentication.problems import CODES, Fault, Invalid, Problem, faults_of, problem_of_database
+from kiryana.middleware import sent_method
+from stores.authentication.keys import remembered
+from stores.authentication.problems import (
+    CODES,
+    RETRY,
+    Fault,
+    Invalid,
+    Problem,
+    faults_of,
+    problem_of_database,
+)
 
 log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
 MOST_FAULTS = 100
+# What the views of the API choose from. Any other method is none of HTTP's or none that we have anywhere.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+NO_SUCH_METHOD = gettext_lazy("This address does not have that method.")
 MOST_DISCARDED, LONGEST_DISCARDING = 8 * 1024 * 1024, 3.0  # bytes, seconds
 # What Django or the server answers by itself, before any view of the API.
 BY_STATUS = {
@@ -27,9 +43,12 @@ BY_STATUS = {
     403: "insufficient_scope",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "body_too_large",
+    414: "address_too_long",
     415: "unsupported_media_type",
     429: "rate_limited",
+    431: "headers_too_large",
     503: "unavailable",
 }
 
@@ -53,7 +72,7 @@ def problem_of(error: Exception, view) -> Problem | None:
             if getattr(view, "append_only", False):
                 words = _("The ledger is only added to: post a reversal instead.")
                 return Problem("method_not_allowed", words, [Fault("", "ledger_is_append_only", words)])
-            return Problem("method_not_allowed", _("This address does not have that method."))
+            return Problem("method_not_allowed", NO_SUCH_METHOD)
         case exceptions.UnsupportedMediaType():
             return Problem("unsupported_media_type")
         case exceptions.ParseError():
@@ -100,13 +119,18 @@ def exception_handler(error: Exception, context) -> Response | None:
         log.warning("Answered %s: %s", problem.code, error)
     set_rollback()
     request = context["request"]._request
+    request.problem = problem.code
     return Response(
         body_of(problem, request), problem.status_code, headers=headers_of(problem), content_type=PROBLEM
     )
 
 
 class ApiEdge:
-    """Middleware around everything under /api/: no cookies in, only problem+json out, and what is left of the key's rate."""
+    """Middleware around everything under /api/: no cookies in, only problem+json out, and what is left of the key's rate.
+
+    A key that the shared counter has refused is refused here again until its window ends, without any query: a flood
+    costs the others next to nothing.
+    """
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -117,9 +141,7 @@ class ApiEdge:
         # The API knows keys only: a session that a browser happens to send is not even looked at.
         request.COOKIES = {}
         request.META.pop("HTTP_COOKIE", None)
-        if not accept_chunks(request):
-            return self.reshaped(request, HttpResponse(status=400))
-        response = self.get_response(request)
+        response = self.refusal(request) or self.get_response(request)
         if response.status_code >= 400 and response.get("Content-Type") != PROBLEM:
             response = self.reshaped(request, response)
         if response.status_code >= 400:
@@ -127,21 +149,63 @@ class ApiEdge:
         limit_headers(request, response)
         return response
 
+    def refusal(self, request) -> HttpResponse | None:
+        """What is refused before any view of the API is asked."""
+        if found := remembered(request):
+            refused, words = found
+            request.usage, wait = refused.again()
+            request.key = refused.key
+            return self.answered(request, "rate_limited", words, wait)
+        if sent_method(request) not in METHODS and (allowed := methods_of(request)):
+            response = self.answered(request, "method_not_allowed", NO_SUCH_METHOD)
+            response["Allow"] = ", ".join(allowed)
+            return response
+        if not accept_chunks(request):
+            return HttpResponse(status=400)
+        return None
+
     def reshaped(self, request, response):
-        """An error that did not come from a view of the API, in the API's shape."""
+        """An error that did not come from a view of the API, in the API's shape; its headers stay."""
         code = BY_STATUS.get(
             response.status_code, "server_error" if response.status_code >= 500 else "bad_request"
         )
-        problem = Problem(code, wait=2 if code == "unavailable" else None)
-        body = body_of(problem, request) | {"status": response.status_code}
+        wait = RETRY if code == "unavailable" else None
+        made = self.answered(request, code, wait=wait, status=response.status_code)
+        for name, value in response.items():
+            if name.lower() not in ("content-type", "content-length", "content-encoding", "retry-after"):
+                made.headers.setdefault(name, value)
+        return made
+
+    def answered(self, request, code: str, words=None, wait: int | None = None, status: int | None = None):
+        """The answer that says the problem `code`, in the reader's language."""
+        language = translation.get_language_from_request(request)
+        with translation.override(language):
+            problem = Problem(code, words, wait=wait)
+            body = body_of(problem, request)
+        body["status"] = status = status or body["status"]
         made = JsonResponse(
-            body, status=response.status_code, content_type=PROBLEM, headers=headers_of(problem)
+            body,
+            status=status,
+            content_type=PROBLEM,
+            headers=headers_of(problem),
+            json_dumps_params={"ensure_ascii": False, "separators": (",", ":")},
         )
         made["Content-Length"] = str(len(made.content))
-        for name in ("Allow", "Content-Language", "Vary"):
-            if name in response:
-                made[name] = response[name]
+        made["Content-Language"], made["Vary"] = language, "Accept-Language"
+        request.problem = code
         return made
+
+
+def methods_of(request) -> list[str]:
+    """The methods that the address of `request` has; none for what is no address."""
+    try:
+        view = resolve(request.path_info).func
+    except Resolver404:
+        return []
+    actions = getattr(view, "actions", None)
+    names = set(actions or (name for name in view.cls.http_method_names if hasattr(view.cls, name)))
+    names |= {"head"} if "get" in names else set()
+    return sorted(name.upper() for name in names)
 
 
 def accept_chunks(request) -> bool:
@@ -189,7 +253,7 @@ def limit_headers(request, response) -> None:
     window = SECONDS[usage["rate"].partition("/")[2][-1:]] * int(usage["rate"].partition("/")[2][:-1] or 1)
     response["RateLimit-Policy"] = f'"key";q={usage["limit"]};w={window}'
     response["RateLimit"] = (
-        f'"key";r={max(usage["limit"] - usage["count"], 0)};t={max(usage["time_left"], 0)}'
+        f'"key";r={max(usage["limit"] - usage["count"], 0)};t={max(usage["time_left"], 0) + 1}'
     )
 
 

@@ -5,17 +5,25 @@ import json
 
 from django.http import HttpResponse
 from django.utils import translation
-from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
 from stores.api.base import OneForm
+from stores.authentication.keys import refuse_key_in_address
 from stores.authentication.problems import CODES
 
 ANY = (
     "bad_request",
+    "request_timeout",
+    "address_too_long",
+    "headers_too_large",
     "validation_error",
     "unknown_parameter",
     "repeated_parameter",
@@ -94,6 +102,12 @@ REPLAYED = {
         "description": "This had been done before.",
     }
 }
+TAGGED = {
+    "ETag": {
+        "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+        "description": "The version of this, for If-Match.",
+    }
+}
 RETRY = {
     "Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "description": "Seconds to wait."}
 }
@@ -123,14 +137,54 @@ class ExactNumber(OpenApiSerializerFieldExtension):
         places, field = self.target.decimal_places, self.target
         text = {
             "type": "string",
-            "pattern": rf"^-?\d{{1,{field.whole}}}(\.\d{{1,{places}}})?$",
+            "pattern": rf"^-?[0-9]{{1,{field.whole}}}(\.[0-9]{{1,{places}}})?$",
             "examples": ["1.250" if places == 3 else "165.00"],
         }
-        number = {"type": "number"}
+        number = {
+            "type": "number",
+            "exclusiveMaximum": 10**field.whole,
+            "exclusiveMinimum": -(10**field.whole),
+        }
         if field.low is not None:
             text["pattern"] = text["pattern"].replace("-?", "")
             number["minimum"] = float(field.low)
+            del number["exclusiveMinimum"]
         return {"oneOf": [text, number]}
+
+
+class StrictObject(OpenApiSerializerExtension):
+    """Older names of fields, and fields that go only one at a time."""
+
+    target_class = "stores.api.fields.Strict"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema, direction):
+        made = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        names = {field: [field] for field in made.setdefault("properties", {})}
+        for old, name in self.target.synonyms.items():
+            words = f"The same as `{name}`, by its older name; send one of them."
+            made["properties"][old] = made["properties"][name] | {"deprecated": True, "description": words}
+            names[name].append(old)
+        required = [name for name in made.get("required", ()) if len(names[name]) == 1]
+        rules = [
+            {"oneOf": [{"required": [name]} for field in group for name in names[field]]}
+            for group in self.one_of(made, names)
+        ]
+        rules += [{"not": {"required": list(pair)}} for pair in self.target.not_both]
+        made.pop("required", None)
+        if self.target.fewest:
+            made["minProperties"] = self.target.fewest
+        return made | ({"required": required} if required else {}) | ({"allOf": rules} if rules else {})
+
+    def one_of(self, made, names):
+        """Groups of fields of which exactly one is sent."""
+        grouped = {name for group in self.target.one_of for name in group}
+        for name, forms in names.items():
+            if len(forms) > 1 and name not in grouped:
+                if name not in made.get("required", ()):
+                    raise AssertionError(f"{name} has an older name and may be left out: describe that here")
+                yield [name]
+        yield from self.target.one_of
 
 
 class TextOrCode(OpenApiSerializerFieldExtension):
@@ -155,7 +209,7 @@ class CodeField(TextOrCode):
 
 
 class CategoryField(OpenApiSerializerFieldExtension):
-    target_class = "catalog.api.CategoryField"
+    target_class = "catalog.api.inputs.CategoryField"
 
     def map_serializer_field(self, auto_schema, direction):
         return {"type": "string", "minLength": 1, "maxLength": 100}
@@ -184,6 +238,12 @@ class Schema(AutoSchema):
         if "{" in self.path:
             found.append("not_found")
         return [code for code in CODES if code in found]
+
+    def _get_request_body(self, direction="request"):
+        body = super()._get_request_body(direction)
+        return body and body | {
+            "required": True
+        }  # also that of a change, which REST framework takes for optional
 
     def _get_response_bodies(self, direction="response"):
         bodies = super()._get_response_bodies(direction)
@@ -214,6 +274,8 @@ class Schema(AutoSchema):
                 body["headers"] |= RETRY
             if status == "200" and "201" in bodies:
                 body["headers"] |= REPLAYED
+            if status in ("200", "201", "304") and self.view.action in self.view.tagged:
+                body["headers"] |= TAGGED
         return bodies
 
 
@@ -225,7 +287,7 @@ def complete(result, generator, request, public):
         code: {"summary": str(title), "value": example_of(code)} for code, (_status, title) in CODES.items()
     }
     for name, schema in components["schemas"].items():
-        if name == "Problem":
+        if name == "Problem" or "properties" not in schema:
             continue
         for shape in schema["properties"].values():
             for word in ("readOnly", "example"):
@@ -241,7 +303,10 @@ def complete(result, generator, request, public):
 
 # Shown to some keys only.
 COSTS = frozenset({"cost_price", "unit_cost", "average_cost", "average_cost_after", "cost_estimated"})
-OPTIONAL = {"Verdict": frozenset({"document", "code", "detail", "errors"})}
+OPTIONAL = {
+    "Verdict": frozenset({"document", "code", "detail", "errors"}),
+    "ProductVerdict": frozenset({"code", "detail", "errors"}),
+}
 
 
 def example_of(code: str) -> dict:
@@ -279,6 +344,10 @@ class SchemaView(APIView):
     content_negotiation_class = OneForm
     http_method_names = ["get", "head"]
     schema = None
+
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        refuse_key_in_address(request)
 
     def get(self, request):
         return HttpResponse(schema_text(), content_type="application/vnd.oai.openapi+json;version=3.1")

@@ -21,7 +21,7 @@ from django.db import connection, transaction
 from catalog.models import Barcode, Category, Pack, Product, StorePrice
 from inventory.models import Document
 from stores.models import ApiKey, Membership, Store, User
-from stores.services import create_key, create_user, revoke_key
+from stores.services import create_key, create_test_key, create_user, revoke_key
 
 HERE = Path(__file__).resolve().parent
 CREDENTIALS = "demo.json"  # in KIRYANA_HOME, readable for this account alone
@@ -29,6 +29,8 @@ OPENING, CLOSING = (
     "demo-opening",
     "demo-closing",
 )  # references of the first and the last document of each store
+PRACTICE = "TEST-0001"  # the sandbox, for test keys and for learning
+PRACTICE_KEY = "Demo: practice"
 LOCK = 4_711_002  # of this work alone, among PostgreSQL's advisory locks
 UNITS = {"svc": Product.Unit.SERVICE}  # words of products.csv that are not ours
 WORDS = [
@@ -180,8 +182,10 @@ def unfinished(plan: Plan) -> list[Store]:
 
 
 @transaction.atomic
-def found_chain(plan: Plan, open_store) -> Plan:
+def found_chain(plan: Plan, open_store, open_practice) -> Plan:
     """Fills an empty database with the chain; `open_store(store, plan)` brings the first opening stock.
+
+    `open_practice(store, plan, products)` stocks the sandbox.
 
     Gives the plan that holds: this one, or that of another run that was faster. Logins and keys are in `demo.json`
     before the transaction ends, so that they are never lost.
@@ -194,6 +198,7 @@ def found_chain(plan: Plan, open_store) -> Plan:
     stores = make_stores(plan, products)
     make_people(stores)
     open_store(stores[0], plan)
+    open_practice(make_practice_store(), plan, products)
     write_credentials(make_credentials(stores))
     return plan
 
@@ -268,6 +273,17 @@ def make_stores(plan: Plan, products: list[Product]) -> list[Store]:
         for product in branded[number % 13 :: 13]
     )
     return stores
+
+
+def make_practice_store() -> Store:
+    """The sandbox: no live key sees it, and no total of the chain counts it."""
+    return Store.objects.create(
+        code=PRACTICE,
+        name="Practice shop",
+        name_ur="مشق کی دکان",
+        city="Lahore",
+        sandbox=True,
+    )
 
 
 # (who, user name, role, number of his stores, language, name); the first is the head office.
@@ -358,7 +374,7 @@ def make_credentials(stores: list[Store]) -> dict:
 
     A login that exists gets a new password only.
     """
-    logins = []
+    logins, owner = [], None
     for who, username, role, count, language, name in CAST:
         password = new_password()
         if user := User.objects.filter(username=username).first():
@@ -373,6 +389,10 @@ def make_credentials(stores: list[Store]) -> dict:
             user.first_name, _space, user.last_name = name.partition(" ")
             user.save(update_fields=["first_name", "last_name"])
         logins.append({"who": who, "username": username, "password": password})
+        # Who owns shops practises here too, and finds the test key among his own.
+        if role == Membership.Role.OWNER and (practice := Store.objects.filter(sandbox=True).first()):
+            Membership.objects.get_or_create(user=user, store=practice, defaults={"role": role})
+            owner = user
     keys = []
     reading = [scope for scope in ApiKey.Scope.values if scope.endswith(":read")]
     for name, some, scopes in (
@@ -383,6 +403,11 @@ def make_credentials(stores: list[Store]) -> dict:
             revoke_key(key=old)
         _key, secret = create_key(name=name, scopes=scopes, stores=some, all_stores=not some)
         keys.append({"name": name, "key": secret})
+    if owner:
+        for old in ApiKey.objects.usable().filter(name=PRACTICE_KEY, is_test=True):
+            revoke_key(key=old)
+        _key, secret = create_test_key(owner=owner, name=PRACTICE_KEY)
+        keys.append({"name": PRACTICE_KEY, "key": secret})
     return {"logins": logins, "keys": keys}
 
 

@@ -285,6 +285,24 @@ def trade(store: Store, plan: Plan, items: list[Item], baskets: float) -> Iterat
         reason = "SPILLED" if chance.random() < 0.15 else SPOILS.get(name, "DAMAGED")
         return Act("", Kind.WASTAGE, when, "manager", lines, reason=reason) if lines else None
 
+    def take_home(when):
+        lines = []
+        for item in chance.sample(items, min(chance.randint(1, 3), len(items))):
+            taken = chance.choice((250, 500, 1000)) if item.loose else 1000
+            if taken <= item.on_hand:
+                item.on_hand -= taken
+                lines.append(Line(product=item.product, quantity=quantity(taken)))
+        return Act("", Kind.OWN_USE, when, "manager", lines, reason="OWN_USE") if lines else None
+
+    def send_back(when):
+        lines = []
+        for item in chance.sample(items, min(chance.randint(1, 2), len(items))):
+            count = 1000 * chance.randint(1, 3)
+            if count <= item.on_hand:
+                item.on_hand -= count
+                lines.append(Line(product=item.product, quantity=quantity(count)))
+        return Act("", Kind.SUPPLIER_RETURN, when, "manager", lines, reason="TO_SUPPLIER") if lines else None
+
     def check(when):
         lines = []
         for item in chance.sample(items, min(chance.randint(3, 7), len(items))):
@@ -327,6 +345,10 @@ def trade(store: Store, plan: Plan, items: list[Item], baskets: float) -> Iterat
                 plan_for(when, sale)
         if chance.random() < 0.5:
             plan_for(datetime.combine(day, time(22, 45), zone), waste)
+        if chance.random() < 0.2:
+            plan_for(datetime.combine(day, time(22, 40), zone), take_home)
+        if day.weekday() == 2 and chance.random() < 0.7:
+            plan_for(datetime.combine(day, time(11, 15), zone), send_back)
         if day.weekday() == 6:
             plan_for(datetime.combine(day, time(22, 50), zone), check)
         midnight = datetime.combine(day + timedelta(days=1), time(0), zone)
@@ -369,6 +391,27 @@ def open_store(store: Store, plan: Plan) -> None:
     )
     opening = next(trade(store, plan, items, baskets))
     Player(store).post(opening)
+
+
+def open_practice(store: Store, plan: Plan, products: list[Product]) -> None:
+    """A shelf for the sandbox: one product of each category, enough of it to sell and to run out of."""
+    by_category = {product.category_id: product for product in reversed(products)}
+    goods = [each for each in by_category.values() if each.unit != Product.Unit.SERVICE]
+    goods.sort(key=lambda product: product.sku)
+    StockLevel.objects.bulk_create(
+        StockLevel(store=store, product=product, reorder_point=5, target_level=30) for product in goods
+    )
+    lines = [Line(product=product, quantity=Decimal(24), unit_cost=product.cost_price) for product in goods]
+    draft = draft_document(
+        store=store,
+        kind=Kind.OPENING,
+        lines=lines,
+        actor=Actor.playing(),
+        reference="practice-opening",
+        occurred_at=plan.until,
+        now=plan.until,
+    )
+    insert_documents(store, [draft], answer=False)
 
 
 def play(store: Store, plan: Plan) -> Iterator[int]:

@@ -55,7 +55,33 @@ MATRIX = {
         "stores.membership": "v",
         "stores.store": "v",
     },
-    "Partner manager": {"stores.apikey": "vac", "stores.store": "v"},
+    "Partner manager": {
+        "stores.apikey": "vac",
+        "stores.apirequest": "v",
+        "stores.delivery": "v",
+        "stores.store": "v",
+        "stores.webhook": "v",
+    },
+    "Support": {
+        "catalog.barcode": "v",
+        "catalog.category": "v",
+        "catalog.pack": "v",
+        "catalog.product": "v",
+        "catalog.productprice": "v",
+        "catalog.storeprice": "v",
+        "inventory.document": "v",
+        "inventory.lowstockalert": "v",
+        "inventory.movement": "v",
+        "inventory.reason": "v",
+        "inventory.stocklevel": "v",
+        "stores.apikey": "v",
+        "stores.apirequest": "v",
+        "stores.delivery": "v",
+        "stores.membership": "v",
+        "stores.store": "v",
+        "stores.user": "v",
+        "stores.webhook": "v",
+    },
 }
 POSTS = {"Operations"}
 
@@ -124,13 +150,14 @@ def test_the_work_queue_shows_what_the_reader_may_see(client, member, stocked, p
             for words in ("Below zero", "Low-stock alerts", "Keys that run out in 14 days")
             if words in text
         ]
-        if group in ("Operations", "Auditor"):
+        if group in ("Operations", "Auditor", "Support"):
             assert "−6" in text
     assert seen == {
         "Catalogue editor": [],
         "Operations": ["Below zero", "Low-stock alerts"],
         "Auditor": ["Below zero", "Low-stock alerts"],
         "Partner manager": ["Keys that run out in 14 days"],
+        "Support": ["Below zero", "Low-stock alerts", "Keys that run out in 14 days"],
     }
 
 
@@ -192,3 +219,47 @@ def test_deleting_a_group_names_it_in_words(client, head_office):
     page = client.get(reverse("admin:auth_group_delete", args=[group.pk])).text
     assert "Auditor" in page
     assert "object (" not in page
+
+
+def test_support_reads_a_key_and_can_neither_rotate_revoke_nor_change_it(client, member, api_client):
+    key = api_client().key
+    client.force_login(member("Support"))
+    page = reverse("admin:stores_apikey_change", args=(key.pk,))
+    text = client.get(page).content.decode()
+    assert key.shown in text
+    for name in ("rotate", "revoke"):
+        address = reverse(f"admin:stores_apikey_{name}", args=(key.pk,))
+        assert address not in text
+        assert client.get(address).status_code == client.post(address, {"grace": "0"}).status_code == 403
+    assert (
+        client.post(page, {"name": "Mine", "scopes": ["catalog:write"], "all_stores": "on"}).status_code
+        == 403
+    )
+    key.refresh_from_db()
+    assert (key.name, key.is_usable, key.all_stores) == ("Till", True, False)
+
+
+def test_practice_stores_are_not_head_office_s_work(client, head_office, atta, ghee):
+    from django.utils import timezone
+
+    from inventory.models import LowStockAlert
+    from stores.models import Store
+    from stores.services import create_test_key
+
+    client.force_login(head_office)
+    practice = Store.objects.create(code="TEST-0001", name="Practice shop", sandbox=True)
+    level = StockLevel.objects.create(store=practice, product=ghee)
+    LowStockAlert.objects.create(store=practice, product=ghee, on_hand=0, reorder_point=1)
+    key, _ = create_test_key(owner=head_office, name="Test")
+    key.expires_at = timezone.now() + timezone.timedelta(days=1)
+    key.save()
+    home = client.get(reverse("admin:index"))
+    assert [card["number"] for card in home.context["queue"]] == [0, 0, 0, 0]
+    for card in home.context["queue"]:
+        rows = client.get(card["url"]).content.decode().split('id="result_list"')[-1]
+        assert "TEST-0001" not in rows
+        assert key.shown not in rows
+    for model in ("stocklevel", "lowstockalert"):
+        listing = reverse(f"admin:inventory_{model}_changelist")
+        assert "TEST-0001" in client.get(listing, {"practice": "yes"}).content.decode()
+    assert level.store.sandbox

@@ -43,6 +43,9 @@ QUERIES = {
     "stores_membership": 5,
     "stores_user": 5,
     "stores_apikey": 6,
+    "stores_apirequest": 5,
+    "stores_webhook": 5,
+    "stores_delivery": 5,
     "auth_group": 5,
     "admin_logentry": 5,
 }

@@ -71,13 +71,14 @@ def used_by_compose() -> dict[str, set[str]]:
 
 
 def test_the_services_are_what_a_shop_needs():
-    assert set(SERVICES) == {"db", "migrate", "web", "worker", "proxy"}
+    assert set(SERVICES) == {"db", "migrate", "web", "worker", "webhooks", "proxy"}
     assert SERVICES["db"]["image"] == "postgres:18"
     for name, service in SERVICES.items():
         assert ("build" in service) or re.fullmatch(r"[a-z]+:[0-9.]+", service["image"]), name
         if name != "migrate":
-            assert service["healthcheck"]["test"][0] == "CMD", name
             assert service["restart"] == "unless-stopped"
+        if name not in ("migrate", "webhooks"):
+            assert service["healthcheck"]["test"][0] == "CMD", name
 
 
 def test_only_the_proxy_is_reached_from_outside():
@@ -121,6 +122,7 @@ def test_every_service_waits_for_one_that_exists():
             assert how == {"condition": expected}
     assert "migrate" in SERVICES["web"]["depends_on"]
     assert "migrate" in SERVICES["worker"]["depends_on"]
+    assert "migrate" in SERVICES["webhooks"]["depends_on"]
 
 
 def test_every_path_that_is_mounted_or_copied_exists():

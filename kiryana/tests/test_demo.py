@@ -7,6 +7,7 @@ import stat
 import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Barcode, Pack, Product
@@ -18,6 +19,7 @@ from stores.models import ApiKey, Membership, Store, User
 pytestmark = pytest.mark.django_db
 
 UNTIL = "2026-11-20T18:30:00+05:00"
+PRACTICE = {("TEST-0001", "practice-opening")}
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +56,7 @@ def story():
 
 def test_a_chain_that_trades(home):
     play(stores=3, days=21)
-    assert (Store.objects.count(), Product.objects.count()) == (3, 483)
+    assert (Store.objects.filter(sandbox=False).count(), Product.objects.count()) == (3, 483)
     assert set(Document.objects.values_list("kind", flat=True)) == {
         "opening",
         "receipt",
@@ -62,6 +64,8 @@ def test_a_chain_that_trades(home):
         "sale_return",
         "adjustment",
         "wastage",
+        "own_use",
+        "supplier_return",
     }
     assert Document.objects.filter(reverses__isnull=False).exists()
     assert Movement.objects.filter(kind="sale", oversell="late").exists()
@@ -138,9 +142,15 @@ def test_a_killed_run_is_finished_by_the_next(monkeypatch, dies_at, batch):
     # The next run may be asked for something else, at another time: what was begun is finished first.
     told = play(5, 30, 3, until=timezone.now().isoformat()) if dies_at else play()
     assert ("Finishing the demo that was begun: 2 stores, 9 days, seed 7." in told) == bool(dies_at)
-    assert Document.objects.filter(reference=chain.CLOSING).count() == Store.objects.count() == 2
-    wanted = {(store.code, act.reference) for store in Store.objects.all() for act in acts(store)}
-    assert set(Document.objects.values_list("store__code", "reference")) == wanted
+    assert (
+        Document.objects.filter(reference=chain.CLOSING).count()
+        == Store.objects.filter(sandbox=False).count()
+        == 2
+    )
+    wanted = {
+        (store.code, act.reference) for store in Store.objects.filter(sandbox=False) for act in acts(store)
+    }
+    assert set(Document.objects.values_list("store__code", "reference")) == wanted | PRACTICE
     call_command("check_ledger", processes=1)
 
 
@@ -151,9 +161,11 @@ def test_two_processes_play_the_story_of_one(home):
     assert Document.objects.filter(reference=chain.CLOSING).count() == 3
     call_command("check_ledger", processes=2)
     told = {
-        (store.code, act.reference) for store in Store.objects.all() for act in acts(store, stores=3, days=5)
+        (store.code, act.reference)
+        for store in Store.objects.filter(sandbox=False)
+        for act in acts(store, stores=3, days=5)
     }
-    assert {(code, reference) for code, reference, _lines, _total in there} == told
+    assert {(code, reference) for code, reference, _lines, _total in there} == told | PRACTICE
 
 
 def test_a_second_run_changes_nothing(home):
@@ -191,14 +203,15 @@ def test_logins_and_keys_work_and_are_for_this_account_alone(home):
     assert None not in users.values()
     assert users["head"].is_superuser
     assert not users["head"].memberships.exists()
-    assert users["owner"].memberships.filter(role="owner").count() == 6
+    assert users["owner"].memberships.filter(role="owner", store__sandbox=False).count() == 6
     assert users["manager"].memberships.get().role == "manager"
     assert users["cashier"].memberships.get().role == "cashier"
     assert users["cashier-urdu"].language == "ur"
     assert not any(user.is_staff for name, user in users.items() if name != "head")
-    everywhere, one = (ApiKey.objects.get(digest=ApiKey.hash(key["key"])) for key in made["keys"])
+    everywhere, one, practice = (ApiKey.objects.get(digest=ApiKey.hash(key["key"])) for key in made["keys"])
     assert (everywhere.all_stores, everywhere.allows("movements:write")) == (True, True)
     assert [store.code for store in one.stores.all()] == ["LHE-0001"]
+    assert (practice.is_test, practice.all_stores, practice.created_by) == (True, True, users["owner"])
     # All other staff sign in when head office has given them a password.
     named = set(users)
     assert not any(user.has_usable_password() for user in User.objects.exclude(username__in=named))
@@ -217,7 +230,7 @@ def test_lost_credentials_are_made_anew_and_the_old_ones_stop_working(home):
         assert authenticate(username=login["username"], password=login["password"])
     usable = set(ApiKey.objects.usable().values_list("digest", flat=True))
     assert usable == {ApiKey.hash(key["key"]) for key in new["keys"]}
-    assert Membership.objects.filter(user__username="owner").count() == 2
+    assert Membership.objects.filter(user__username="owner").count() == 3
 
 
 def test_there_are_no_credentials_without_a_demo(store):
@@ -272,3 +285,69 @@ def test_own_prices_of_a_store_are_what_it_charges(home):
     assert sold.exists()
     for line in sold.select_related("product"):
         assert line.unit_price == dearer.get(product=line.product).price > line.product.selling_price
+
+
+def test_the_practice_store_stands_behind_a_wall(home):
+    play(stores=2, days=3)
+    practice = Store.objects.get(sandbox=True)
+    assert practice.code == "TEST-0001"
+    # Enough to sell, in more than one way: by the piece and by weight.
+    shelf = StockLevel.objects.filter(store=practice).select_related("product")
+    assert {level.on_hand for level in shelf} == {24}
+    assert {level.product.unit for level in shelf} >= {"pc", "kg"}
+    owner = User.objects.get(username="owner")
+    assert practice in Store.objects.owned_by(owner)
+    live, one, test = (
+        Client(headers={"x-api-key": key["key"]})
+        for key in json.loads((home / "demo.json").read_text())["keys"]
+    )
+    for client, codes in ((live, ["LHE-0001", "LHE-0002"]), (one, ["LHE-0001"]), (test, ["TEST-0001"])):
+        assert client.get("/api/v1/me/").json()["stores"] == codes
+        for path in ("inventory/?limit=500", "movements/?limit=500", "documents/?limit=500"):
+            seen = {row["store"] for row in client.get(f"/api/v1/{path}").json()["results"]}
+            assert seen <= set(codes), path
+        assert {row["code"] for row in client.get("/api/v1/stores/").json()["results"]} == set(codes)
+        summary = client.get("/api/v1/reports/inventory-summary/").json()["results"]
+        assert {row["store"] for row in summary} == set(codes)
+        assert client.get("/api/v1/stores/TEST-0001/").status_code == (200 if client is test else 404)
+        assert client.get("/api/v1/reports/daily-sales/?store=TEST-0001").status_code == (
+            200 if client is test else 404
+        )
+    sale = {
+        "store": "TEST-0001",
+        "kind": "sale",
+        "reference": "first",
+        "lines": [{"sku": shelf[0].product.sku, "quantity": "1"}],
+    }
+    assert test.post("/api/v1/documents/", sale, "application/json").status_code == 201
+    for client in (live, one):
+        foreign, absent = (
+            client.post("/api/v1/documents/", {**sale, "store": code}, "application/json").json()
+            for code in ("TEST-0001", "TEST-9999")
+        )
+        assert foreign.pop("request_id") != absent.pop("request_id")
+        assert (foreign, foreign["status"]) == (absent, 400)
+
+
+def test_what_is_sold_in_practice_is_in_no_total_of_the_chain(home):
+    play(stores=2, days=3)
+    live, _one, test = (
+        Client(headers={"x-api-key": key["key"]})
+        for key in json.loads((home / "demo.json").read_text())["keys"]
+    )
+    asked = [
+        f"/api/v1/reports/{name}/"
+        for name in (
+            "inventory-summary", "daily-sales", "low-stock", "top-products", "stock-value", "dead-stock", "movement-summary",
+            "shrinkage",
+        )
+    ]  # fmt: skip
+    before = [live.get(url).json() for url in asked]
+    assert all("results" in answer for answer in before)
+    practice = Store.objects.get(sandbox=True)
+    for level in StockLevel.objects.filter(store=practice).select_related("product"):
+        line = {"sku": level.product.sku, "quantity": "23"}
+        sale = {"store": practice.code, "kind": "sale", "reference": level.product.sku, "lines": [line]}
+        assert test.post("/api/v1/documents/", sale, "application/json").status_code == 201
+    assert [live.get(url).json() for url in asked] == before
+    assert [test.get(url).json() for url in asked] != before

@@ -45,6 +45,7 @@ def test_production_settings_pass_the_deployment_check():
     ({"EMAIL_URL": "mailto:me"}, "EMAIL_URL must look like"),
     ({"PRODUCTION": "maybe"}, "PRODUCTION must be 1 or 0"),
     ({"TRUSTED_PROXY_COUNT": "-1"}, "TRUSTED_PROXY_COUNT must be a whole number"),
+    ({"CHANGES_DAYS": "30"}, "CHANGES_DAYS must be at least 31"),
 ])  # fmt: skip
 def test_an_unsafe_start_is_refused_in_words(change, sentence):
     done = manage("check", **{**SAFE, **change})

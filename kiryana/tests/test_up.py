@@ -129,11 +129,17 @@ def test_it_starts_recovers_from_every_kill_and_stops_without_a_trace(home, star
 
     def all_back() -> bool:
         now = first.children()
-        return not before.keys() & now.keys() and len(living(now)) == 2 and answer(f"{url}readyz") == 200
+        return not before.keys() & now.keys() and len(living(now)) == 3 and answer(f"{url}readyz") == 200
 
     until(all_back, "all is back", 60)
-    for name in ("PostgreSQL has ended", "The web process has ended", "The worker process has ended"):
-        assert name in first.told()
+    for name in ("PostgreSQL", "The web process", "The worker process", "The webhooks process"):
+        assert f"{name} has ended" in first.told()
+    for name in ("web", "worker", "webhooks"):
+        assert (home / "logs" / f"{name}.log").exists()
+    assert (
+        '"logger": "gunicorn.error", "message": "Using worker: kiryana.worker.Worker"'
+        in (home / "logs" / "web.log").read_text()
+    )
 
     # It is killed itself, with PostgreSQL: nothing of it stays but data, and the next start has them.
     children, server = first.children(), cluster.pid()

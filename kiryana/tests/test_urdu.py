@@ -3,6 +3,7 @@
 import ast
 import re
 import struct
+import uuid
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation.template import templatize
 
@@ -19,7 +20,8 @@ from catalog.models import Category, Product
 from inventory.models import Document, Kind, Reason
 from inventory.services import Actor, reverse_document
 from kiryana.urls import store_pages
-from stores.models import User
+from stores.models import ApiKey, ApiRequest, Change, Delivery, User, Webhook
+from stores.services import MOST_OWN, create_key, create_own_key, create_test_key, revoke_key
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OWN = ROOT / "locale" / "ur" / "LC_MESSAGES"
@@ -132,8 +134,8 @@ def read_mo(file: Path) -> dict[str, str]:
 def test_the_texts_of_python_and_templates_are_found():
     texts = marked()
 
-    assert texts["Rotate"] == "stores/admin/keys.py"
-    assert texts["what a key may do\x04May"] == "stores/admin/keys.py"
+    assert texts["Runs out in 14 days"] == "stores/admin/keys.py"
+    assert texts["what a key may do\x04May"] == "stores/forms.py"
     assert texts["(optional)"] == "templates/components/field.html"
     assert texts["... and one more.\0... and %(number)s more."] == "templates/emails/low_stock.txt"
     assert len(texts) > 800
@@ -212,7 +214,7 @@ ALLOWED = {"Rs", "SKU", "API", "CSV", "Excel", "English"}
 
 
 class Seen(HTMLParser):
-    """What a page shows or says aloud, and the language that it claims."""
+    """What a page shows or says aloud, and the language that it claims. Parts that say they are English are left out."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -223,8 +225,10 @@ class Seen(HTMLParser):
         attrs = dict(attrs)
         if tag == "html":
             self.page = {"lang": attrs.get("lang"), "dir": attrs.get("dir")}
-        if tag in HIDDEN or (tag == "button" and attrs.get("lang") == "en"):
+        if tag in HIDDEN or (tag != "html" and attrs.get("lang") == "en") or tag in self.inside[-1:]:
             self.inside.append(tag)
+        if self.inside:
+            return
         self.words += [value for name, value in attrs.items() if name in SPOKEN and value]
 
     def handle_endtag(self, tag):
@@ -465,6 +469,192 @@ def test_months_and_days_keep_their_names():
     assert not [name for name in names if LATIN.search(name)]
 
 
+# -- partners -------------------------------------------------------------------------------------------------
+# What programs say to each other is the same in every language.
+PROGRAMS = [
+    *ApiKey.Scope.values,
+    *Change.Type.values,
+    "curl -H",
+    "X-API-Key",
+    "kir_live_",
+    "kir_test_",
+    "http://testserver/api/v1/me/",
+    "POST",
+    "/api/v1/movements/",
+    "insufficient_stock",
+    "server_error",
+    "timeout",
+    "https://till.example/hook",
+    " ms",
+    # How requests end, by their first figure.
+    "2xx",
+    "4xx",
+    "5xx",
+]
+# And what the documentation names as it is written.
+DOCUMENTED = [
+    "OpenAPI",
+    "Authorize",
+    "JavaScript",
+    "schema",
+    "/api/v1/schema/",
+    "application/problem+json",
+    "Accept-Language",
+    # In what errors are called.
+    "null",
+    "JSON",
+    "UTF-8",
+    "If-Match",
+    "cursor",
+]
+
+
+@pytest.fixture
+def partner(store):
+    """A key whose pages have everything to show: requests of all endings, webhooks in all states, messages of all fates."""
+    rights = set(ApiKey.Scope.values) - ApiKey.HEAD_OFFICE_ONLY
+    key, _secret = create_key(name="Till", scopes=rights, stores=[store])
+    answers = [(201, ""), (409, "insufficient_stock"), (500, "server_error")]
+    for number, (status, code) in enumerate(answers):
+        ApiRequest.objects.create(
+            key=key,
+            request_id=f"{number:032x}",
+            method="POST",
+            path="/api/v1/movements/",
+            status=status,
+            code=code,
+            milliseconds=9,
+            address="192.0.2.7",
+        )
+    log = [{"at": "2026-11-22T09:41:07+05:00", "status": None, "milliseconds": 40, "error": "timeout"}]
+    for number, ended in enumerate(Webhook.Ended.values):
+        webhook = Webhook.objects.create(
+            key=key,
+            url=f"https://till.example/hook{number}",
+            events=Change.Type.values,
+            since=0,
+            salt="x",
+            fingerprint="x",
+            ended=ended,
+            failing_since=timezone.now(),
+        )
+        for tries, status in enumerate(Delivery.Status.values, start=1):
+            Delivery.objects.create(
+                webhook=webhook,
+                event_id=f"{number}{tries}".zfill(32),
+                type="stock.out",
+                status=status,
+                tries=tries,
+                log=log,
+            )
+    return key
+
+
+@pytest.fixture
+def told(partner, store):
+    """What those pages show that is nobody's language."""
+    return [*PROGRAMS, partner.public_id, partner.name, store.code, "Lahore"]
+
+
+@pytest.mark.parametrize("page", ["key", "requests", "rotate", "revoke"])
+def test_the_pages_of_a_key_speak_urdu(page, speaks, client, partner, told):
+    speaks("owner")
+
+    check(client.get(reverse(f"developers_{page}", args=[partner.public_id])), told)
+
+
+def test_the_pages_of_all_keys_and_of_a_webhook_speak_urdu(speaks, client, partner, told):
+    speaks("owner")
+
+    check(client.get(reverse("developers")), told)
+    check(client.get(reverse("developers_key_new")), told)
+    for webhook in partner.webhooks.all():
+        check(client.get(reverse("developers_webhook", args=[webhook.pk])), told)
+
+
+def test_who_has_no_key_yet_is_shown_the_way_in_urdu(speaks, client, store):
+    speaks("owner")
+
+    check(client.get(reverse("developers")), PROGRAMS)
+
+
+def test_a_key_that_did_nothing_speaks_urdu(speaks, client, store):
+    """Also a test key that has ended."""
+    owner = speaks("owner")
+    keys = [
+        create_own_key(owner=owner, name="Till", scopes=["stores:read"], stores=[store])[0],
+        create_test_key(owner=owner, name="Till")[0],
+    ]
+    revoke_key(key=keys[1])
+
+    for key in keys:
+        told = [*PROGRAMS, key.name, key.public_id, store.code, "Lahore"]
+        check(client.get(reverse("developers_key", args=[key.public_id])), told)
+        requests = reverse("developers_requests", args=[key.public_id])
+        for query in ("", "?status=4xx", "?request_id=none-like-it"):
+            check(client.get(requests + query), told)
+    check(
+        client.get(reverse("developers")), [*PROGRAMS, "Till", *(key.public_id for key in keys), store.code]
+    )
+
+
+def sent(**fields) -> dict:
+    """What the button of an owner's form sends."""
+    return {"act": "do", "reference": str(uuid.uuid4()), **fields}
+
+
+def test_a_new_key_is_shown_in_urdu(speaks, client, partner, told):
+    """Its secret and what followed it, too; twice is refused in Urdu."""
+    speaks("owner")
+    rotate = reverse("developers_rotate", args=[partner.public_id])
+
+    for address, form in ((reverse("developers_key_test"), sent()), (rotate, sent(grace="0"))):
+        answer = client.post(address, form)
+        check(answer, [*told, answer.context["secret"], answer.context["key"].shown])
+        check(
+            client.post(address, form, follow=True),
+            [*told, answer.context["key"].public_id],
+            404 if address == rotate else 200,
+        )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"name": "Till", "scopes": ["catalog:write"], "stores": ["NOWHERE"], "life": "7"},
+        {"name": "x" * 101},
+        {"reference": "torn"},
+    ],
+)
+def test_a_key_is_refused_in_urdu(fields, speaks, client, store):
+    speaks("owner")
+
+    answer = client.post(reverse("developers_key_new"), sent(**fields))
+    check(answer, [*PROGRAMS, store.code, "Lahore", "NOWHERE"])
+    assert b'class="error"' in answer.content or b"message-error" in answer.content
+
+
+def test_one_key_too_many_is_refused_in_urdu(speaks, client, store):
+    owner = speaks("owner")
+    for _time in range(MOST_OWN):
+        create_test_key(owner=owner, name="کلید")
+
+    answer = client.post(reverse("developers_key_test"), sent(), follow=True)
+    check(answer, [*PROGRAMS, *ApiKey.objects.values_list("public_id", flat=True)])
+    assert str(MOST_OWN) in answer.text
+    assert b"message-error" in answer.content
+
+
+def test_the_frame_of_the_documentation_is_urdu(client, db):
+    """The guide itself is English, and says so."""
+    answer = client.get(reverse("docs"), headers={"accept-language": "ur"})
+    rows = [word for row in answer.context["addresses"] for word in (row["method"], row["path"])]
+    codes = [row["code"] for row in answer.context["codes"]]
+
+    check(answer, [*rows, *codes, *DOCUMENTED])
+
+
 def office_pages() -> list[str]:
     """All lists of the head office, and the pages on which something is added."""
     names = [f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry]
@@ -482,7 +672,15 @@ def test_head_office_reads_no_english(page, client, head_office, api_client, dat
     reasons = Reason.objects.values_list("code", "name")
     words = [word for row in [*products, *reasons] for word in row if word]
     # What Django says for a tick, and the example that is Roman Urdu on purpose.
-    kept = ["True", "False", "cheeni chini shakar", "kir_live_", "Madina Kiryana", "Saddar Kiryana"]
+    kept = [
+        "True",
+        "False",
+        "cheeni chini shakar",
+        "kir_live_",
+        "kir_test_",
+        "Madina Kiryana",
+        "Saddar Kiryana",
+    ]
     people = [
         head_office.username,
         head_office.email,
@@ -493,3 +691,23 @@ def test_head_office_reads_no_english(page, client, head_office, api_client, dat
 
     response = client.get(reverse(f"admin:{page}"))
     check(response, [*data, *names, *words, *kept, *people], 403 if response.status_code == 403 else 200)
+
+
+@pytest.mark.parametrize("model", [ApiKey, ApiRequest, Webhook, Delivery])
+def test_head_office_reads_no_english_about_partners(model, client, head_office, partner, told, store):
+    """The list with something in it, each row's own page, and what asks before something is done."""
+    head_office.language = "ur"
+    head_office.save()
+    client.force_login(head_office)
+    office = admin.site.get_model_admin(model)
+    known = [*told, str(store), head_office.username, head_office.email, "True", "False"]
+    asking = [name for name, _method in getattr(office, "acts", list)()]
+
+    check(client.get(reverse(f"admin:stores_{model._meta.model_name}_changelist")), known)
+    rows = list(model.objects.all())
+    assert rows
+    for row in rows:
+        own = reverse(f"admin:stores_{model._meta.model_name}_change", args=[row.pk])
+        check(client.get(own), known)
+        for name in asking:
+            check(client.get(own.removesuffix("change/") + f"{name}/"), known)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from catalog.models import Product
 from inventory.models import StockLevel
 from reports import queries
 from stores.models import Store
@@ -108,6 +109,27 @@ def test_low_stock_and_the_summary(api_client, traded):
         }
     ]  # fmt: skip
     assert summary["totals"]["value_at_cost"] == "13182.50"
+
+
+def test_low_stock_is_cut_where_it_is_least_urgent_and_its_totals_are_not(api_client, traded, category):
+    till = api_client()
+    for number, on_hand in enumerate(["5", "1", "3"]):
+        product = Product.objects.create(
+            sku=f"P-{number}", name=f"P {number}", category=category, selling_price=1
+        )
+        till.post(
+            "/api/v1/movements/",
+            {"store": "LHE-0001", "kind": "receipt", "sku": product.sku, "quantity": on_hand},
+        )
+        till.patch(f"/api/v1/inventory/LHE-0001/{product.sku}/", {"reorder_point": "4"})
+    sold = {"store": "LHE-0001", "kind": "sale", "sku": "P-1", "quantity": "1"}
+    till.post("/api/v1/movements/", sold)
+    whole = till.get(REPORTS + "low-stock/").json()
+    assert [row["sku"] for row in whole["results"]] == ["P-1", "GHE-0001", "P-2"]
+    assert whole["totals"] == {"items": 3, "negative": 0, "out": 1, "low": 2}
+    for limit in (1, 2, 3):
+        cut = till.get(f"{REPORTS}low-stock/?limit={limit}").json()
+        assert (cut["results"], cut["totals"]) == (whole["results"][:limit], whole["totals"])
 
 
 def test_a_category_and_a_store_narrow_every_report(api_client, traded, category, other_store):

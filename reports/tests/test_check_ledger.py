@@ -52,6 +52,9 @@ def busy(stocked, post, manager, cashier, reason, store, ghee, atta):
     post(Kind.SALE_RETURN, (atta, 1), reference="unbilled")
     post(Kind.WASTAGE, (atta, "0.500"), reason=reason("SPILLED"), reference="waste")
     post(Kind.ADJUSTMENT, (ghee, -1), (atta, "0.250"), reason=reason("COUNTED"))
+    post(Kind.OWN_USE, (atta, "1.5"), reference="kitchen")
+    spoilt = post(Kind.SUPPLIER_RETURN, (ghee, 2), (atta, 5), reason=reason("TO_SUPPLIER")).document
+    reverse_document(document=spoilt, actor=Actor.on_page(manager, "manager"))
     other = post(Kind.RECEIPT, (ghee, 4, 610), reference="delivery").document
     reverse_document(document=other, actor=Actor.on_page(manager, "manager"))
     post(Kind.SALE, (ghee, 12), reference="low")

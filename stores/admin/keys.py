@@ -1,48 +1,43 @@
 """Keys of partners: made, rotated and revoked by services; a secret is shown once, on the page that answers."""
 
+import re
 import uuid
-from datetime import timedelta
 
 from django import forms
 from django.contrib import admin
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from stores.admin.lists import HouseAdmin, LocalDateTime, code, moment, two_lines
+from stores.forms import RotateForm, SentBefore, claim, once
 from stores.models import ApiKey
-from stores.services import KeyRefused, create_key, revoke_key, rotate_key
+from stores.queries import usage
+from stores.services import KeyRefused, check_side, create_key, revoke_key, rotate_key
+from stores.templatetags.shop import KEY_ENDS_SOON, count, day, key_state
 
-SOON = timedelta(days=14)
-GRACE = {
-    "0": timedelta(0),
-    "3600": timedelta(hours=1),
-    "86400": timedelta(days=1),
-    "604800": timedelta(days=7),
-}
-
-
-def claim(form: forms.Form) -> None:
-    """Lets one form through once: a second click, or the page sent again, must not make another key."""
-    if form.errors:
-        return
-    if not cache.add(f"key-form:{form.cleaned_data['reference']}", 1, timeout=24 * 60 * 60):
-        raise forms.ValidationError(
-            _(
-                "This form was sent before, and its key is made: see the list. Its secret cannot be shown again."
-            ),
-            code="sent_before",
-        )
+SOON = KEY_ENDS_SOON
+PREFIX = re.compile("^kir_(live|test)_")
 
 
 class KeyForm(forms.ModelForm):
-    """The rights of a key."""
+    """The rights of a key. Whether it is live or a test key is chosen once, when it is made."""
 
+    kind = forms.ChoiceField(
+        label=gettext_lazy("Kind"),
+        required=False,
+        initial="live",
+        widget=forms.RadioSelect,
+        choices=[
+            ("live", gettext_lazy("Live: real stores")),
+            ("test", gettext_lazy("Test: sandbox stores only")),
+        ],
+    )
     scopes = forms.MultipleChoiceField(
         label=pgettext_lazy("what a key may do", "May"),
         choices=ApiKey.Scope.choices,
@@ -63,6 +58,17 @@ class KeyForm(forms.ModelForm):
             self.add_error("stores", _("Choose the stores this key may see, or all stores."))
         if cleaned.get("all_stores"):
             cleaned["stores"] = []
+        cleaned["is_test"] = (
+            cleaned.get("kind") == "test" if self.instance.pk is None else self.instance.is_test
+        )
+        try:
+            check_side(
+                is_test=cleaned["is_test"],
+                scopes=cleaned.get("scopes", ()),
+                stores=cleaned.get("stores") or (),
+            )
+        except KeyRefused as refusal:
+            self.add_error("scopes" if refusal.code == "live_only" else "stores", refusal)
         expires = cleaned.get("expires_at")
         if expires and "expires_at" in self.changed_data and expires <= timezone.now():
             self.add_error("expires_at", _("The key would have run out already: choose a later time."))
@@ -71,29 +77,9 @@ class KeyForm(forms.ModelForm):
                 raise forms.ValidationError(
                     _("This form is torn: load the page again."), code="reference_required"
                 )
-            claim(self)
+            if not self.errors:
+                claim(cleaned["reference"])
         return cleaned
-
-
-class RotateForm(forms.Form):
-    """How long the old key goes on working beside its successor."""
-
-    reference = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
-    grace = forms.ChoiceField(
-        label=gettext_lazy("The old key works for"),
-        initial="86400",
-        widget=forms.RadioSelect,
-        choices=[
-            ("0", gettext_lazy("not a moment longer")),
-            ("3600", gettext_lazy("one more hour")),
-            ("86400", gettext_lazy("one more day")),
-            ("604800", gettext_lazy("seven more days")),
-        ],
-    )
-
-    def clean(self):
-        claim(self)
-        return super().clean()
 
 
 class UsableFilter(admin.SimpleListFilter):
@@ -117,21 +103,32 @@ class UsableFilter(admin.SimpleListFilter):
 class ApiKeyAdmin(HouseAdmin):
     form = KeyForm
     list_display = ["name_cell", "sees", "state", "expires", "last_used"]
-    list_filter = [UsableFilter]
+    list_filter = [UsableFilter, "is_test"]
     search_fields = ["name", "public_id"]
-    search_help_text = gettext_lazy("Name, or the ten letters after kir_live_")
+    search_help_text = gettext_lazy("Name, or the ten letters after kir_live_ or kir_test_")
     autocomplete_fields = ["stores"]
-    readonly_fields = ["key_cell", "state", "created", "last_used", "revoked"]
+    readonly_fields = ["key_cell", "state", "created", "last_used", "revoked", "week"]
     change_form_template = "admin/key_form.html"
 
     def get_queryset(self, request):
         return super().get_queryset(request).select_related("created_by").prefetch_related("stores")
 
+    def get_search_results(self, request, queryset, search_term):
+        """By name, or by what is shown of a key."""
+        return super().get_search_results(request, queryset, PREFIX.sub("", search_term).removesuffix("_…"))
+
     def get_fieldsets(self, request, obj=None):
         rights = (None, {"fields": ["name", "scopes", "all_stores", "stores", "rate", "expires_at"]})
         if obj is None:
-            return [(None, {"fields": [*rights[1]["fields"], "reference"]})]
-        facts = ["key_cell", "state", "last_used", "created", *(["revoked"] if obj.revoked_at else [])]
+            return [(None, {"fields": ["kind", *rights[1]["fields"], "reference"]})]
+        facts = [
+            "key_cell",
+            "state",
+            "last_used",
+            "created",
+            *(["revoked"] if obj.revoked_at else []),
+            "week",
+        ]
         return [(gettext_lazy("Key"), {"fields": facts}), (gettext_lazy("Rights"), rights[1])]
 
     def has_change_permission(self, request, obj=None):
@@ -151,6 +148,7 @@ class ApiKeyAdmin(HouseAdmin):
             rate=data["rate"],
             expires_at=data["expires_at"],
             created_by=request.user,
+            is_test=data["is_test"],
         )
         for field in ApiKey._meta.concrete_fields:
             setattr(obj, field.attname, getattr(key, field.attname))
@@ -178,14 +176,22 @@ class ApiKeyAdmin(HouseAdmin):
         return [("rotate", "rotate"), ("revoke", "revoke")]
 
     def tools(self, request, obj):
+        logs = []
+        if request.user.has_perm("stores.view_apirequest"):
+            logs = [
+                (f"{reverse('admin:stores_apirequest_changelist')}?key={obj.public_id}", _("Requests"), "")
+            ]
         if not self.has_change_permission(request, obj) or not obj.is_usable:
-            return []
+            return logs
         return [
+            *logs,
             (self.act_url("rotate", obj), _("Rotate"), ""),
             (self.act_url("revoke", obj), _("Revoke"), "button-danger"),
         ]
 
     def key_to_change(self, request, object_id) -> ApiKey:
+        if not self.has_change_permission(request):
+            raise PermissionDenied
         key = self.object_or_404(request, object_id)
         if not self.has_change_permission(request, key):
             raise PermissionDenied
@@ -197,13 +203,11 @@ class ApiKeyAdmin(HouseAdmin):
         form = RotateForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                with transaction.atomic():
-                    successor, secret = rotate_key(
-                        key=key, grace=GRACE[form.cleaned_data["grace"]], by=request.user
-                    )
+                with once(form.cleaned_data["reference"]), transaction.atomic():
+                    successor, secret = rotate_key(key=key, grace=form.overlap, by=request.user)
                     self.log_change(request, key, f"Rotated: {successor.public_id} follows.")
                     self.log_addition(request, successor, f"Follows {key.public_id}.")
-            except KeyRefused as refusal:
+            except (KeyRefused, SentBefore) as refusal:
                 form.add_error(None, refusal)
             else:
                 key.refresh_from_db()
@@ -239,16 +243,16 @@ class ApiKeyAdmin(HouseAdmin):
 
     @admin.display(description=gettext_lazy("name"))
     def name_cell(self, key):
-        return two_lines(key.name, code(key.public_id))
+        return two_lines(key.name, code(key.shown))
 
     @admin.display(description=gettext_lazy("key"))
     def key_cell(self, key):
-        return code(f"kir_live_{key.public_id}_…")
+        return code(key.shown)
 
     @admin.display(description=gettext_lazy("stores"))
     def sees(self, key):
         if key.all_stores:
-            return _("All stores")
+            return _("All sandbox stores") if key.is_test else _("All stores")
         codes = [store.code for store in key.stores.all()]
         return code(", ".join(codes[:3]) + (f" +{len(codes) - 3}" if len(codes) > 3 else ""))
 
@@ -270,13 +274,26 @@ class ApiKeyAdmin(HouseAdmin):
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, key):
-        now = timezone.now()
-        if key.revoked_at:
-            css, words = "out", _("Revoked")
-        elif key.expires_at and key.expires_at <= now:
-            css, words = "out", _("Ran out")
-        elif key.expires_at and key.expires_at <= now + SOON:
-            css, words = "low", _("Runs out soon")
-        else:
-            css, words = "ok", _("Works")
-        return format_html('<span class="state state-{}">{}</span>', css, words)
+        return key_state(key)
+
+    @admin.display(description=gettext_lazy("requests in 7 days"))
+    def week(self, key):
+        """How many each day; of those, how many were refused (4xx) and failed (5xx)."""
+        days = usage(key, timezone.get_current_timezone())
+        if days is None:
+            return _("Too many to count here.")
+        return format_html(
+            '<table class="list list-plain"><thead><tr><th scope="col">{}</th><th scope="col" class="number">{}</th>'
+            '<th scope="col" class="number">4xx</th><th scope="col" class="number">5xx</th></tr></thead>'
+            "<tbody>{}</tbody></table>",
+            _("Day"),
+            _("Requests"),
+            format_html_join(
+                "",
+                '<tr><td class="no-break">{}</td><td class="number">{}</td><td class="number">{}</td><td class="number">{}</td></tr>',
+                (
+                    (day(row["day"]), count(row["requests"]), count(row["refused"]), count(row["failed"]))
+                    for row in days
+                ),
+            ),
+        )

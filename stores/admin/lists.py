@@ -13,7 +13,7 @@ from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import PageNotAnInteger, Paginator
 from django.db import DataError, OperationalError, connections, models
 from django.http import Http404, HttpResponseRedirect
@@ -23,12 +23,13 @@ from django.urls import NoReverseMatch, path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from psycopg.errors import QueryCanceled
 
-from stores.models import Store
+from stores.models import SECRET, Store, holds_secret
 from stores.queries import InvalidCursor, KeysetPage, keyset_page
 from stores.templatetags.shop import clock_text, day
 
@@ -195,8 +196,29 @@ class HouseAdmin(admin.ModelAdmin):
     def get_changelist(self, request, **kwargs):
         return KeysetList
 
+    def changelist_view(self, request, extra_context=None):
+        """Of a whole key that somebody pastes into a search, only the public part stays in the address and on the page."""
+        given = list(request.GET.lists())
+        kept = [
+            (SECRET.sub(r"\1", name), [SECRET.sub(r"\1", value) for value in values])
+            for name, values in given
+        ]
+        if kept != given:
+            return redirect(f"{request.path}?{urlencode(kept, doseq=True)}")
+        return super().changelist_view(request, extra_context)
+
     def get_keyset(self, request, changelist) -> str:
         return self.keyset
+
+    def lookup_allowed(self, lookup, value, request):
+        """A column is asked about only where a filter offers it: no secret is guessed letter by letter from what is listed."""
+        offered = {
+            one if isinstance(one, str) else getattr(one, "parameter_name", "") for one in self.list_filter
+        }
+        fields = [field for field in self.opts.get_fields() if not getattr(field, "primary_key", False)]
+        columns = {name for field in fields for name in (field.name, getattr(field, "attname", ""))}
+        first = lookup.split("__")[0]
+        return (first not in columns or first in offered) and super().lookup_allowed(lookup, value, request)
 
     def get_object(self, request, object_id, from_field=None):
         """With what the page shows of other tables, in one query."""
@@ -222,6 +244,20 @@ class HouseAdmin(admin.ModelAdmin):
         class Plain(made):
             def __init__(self, *args, **options):
                 super().__init__(*args, **{"label_suffix": "", **options})
+
+            def clean(self):
+                cleaned = super().clean()
+                cleaned = self.cleaned_data if cleaned is None else cleaned
+                for name, value in list(cleaned.items()):
+                    if isinstance(value, str) and holds_secret(value):
+                        words = _(
+                            "A secret key stands in this text. It would be kept and seen by others: take it out."
+                        )
+                        self.add_error(name, ValidationError(words, code="secret_in_text"))
+                        # The page that says so shows the rest of what was typed.
+                        self.data = self.data.copy()
+                        self.data[self.add_prefix(name)] = SECRET.sub(r"\1", value)
+                return cleaned
 
         return Plain
 
@@ -268,12 +304,21 @@ class HouseAdmin(admin.ModelAdmin):
 
     def object_or_404(self, request, object_id: str):
         """The object of one of our own pages, if this reader may see it at all."""
+        self.check_view(request)
         obj = self.get_object(request, object_id)
         if obj is None:
             raise Http404
+        self.check_view(request, obj)
+        return obj
+
+    def check_view(self, request, obj=None) -> None:
+        """Asked before an object is looked for: who may see none of them must not learn which ones there are."""
         if not self.has_view_or_change_permission(request, obj):
             raise PermissionDenied
-        return obj
+
+    def history_view(self, request, object_id, extra_context=None):
+        self.check_view(request)
+        return super().history_view(request, object_id, extra_context)
 
     def act_page(
         self,
@@ -378,6 +423,23 @@ class StoreFilter(CodeFilter):
             return store
         named = list(Store.objects.filter(name__icontains=text)[:2])
         return named[0] if len(named) == 1 else None
+
+
+class PracticeFilter(admin.SimpleListFilter):
+    """Rows of sandbox stores, or of those that trade."""
+
+    title = gettext_lazy("practice stores")
+    parameter_name = "practice"
+
+    def lookups(self, request, model_admin):
+        return [("no", _("Without them")), ("yes", _("Only them"))]
+
+    def queryset(self, request, queryset):
+        sandboxes = Store.objects.filter(sandbox=True).values("pk")
+        if self.value() == "yes":
+            return queryset.filter(store__in=sandboxes)
+        # Asked this way round, the list is still read in the order of its index.
+        return queryset.exclude(store__in=sandboxes) if self.value() == "no" else queryset
 
 
 class DayFilter(admin.ListFilter):

@@ -117,9 +117,9 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
 
     def forget_devices(self, request, object_id):
         """For somebody who lost his phone and his recovery codes: he sets up a new one when he next signs in."""
-        user = self.object_or_404(request, object_id)
         if not request.user.is_superuser:
             raise PermissionDenied
+        user = self.object_or_404(request, object_id)
         if request.method == "POST":
             with transaction.atomic():
                 for device in list(devices_for_user(user, confirmed=None)):

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -28,13 +29,13 @@ class StoreAdmin(HouseAdmin):
 
     keyset = "code"
     list_display = ["code_cell", "name_cell", "place", "status_cell", "policy"]
-    list_filter = ["status", "oversell_policy"]
+    list_filter = ["status", "oversell_policy", "sandbox"]
     search_fields = ["code", "name", "name_ur", "area", "city", "phone"]
     search_help_text = gettext_lazy("Code, name, area, city or phone")
     readonly_fields = ["created", "changed"]
     inlines = [StaffInline]
     fieldsets = [
-        (None, {"fields": ["code", "name", "name_ur", "status", "oversell_policy"]}),
+        (None, {"fields": ["code", "name", "name_ur", "status", "oversell_policy", "sandbox"]}),
         (gettext_lazy("Place"), {"fields": ["address", "area", "city", "phone", "timezone"]}),
         (gettext_lazy("Dates"), {"fields": ["created", "changed"]}),
     ]
@@ -44,6 +45,8 @@ class StoreAdmin(HouseAdmin):
         """A code is on receipts and in partners' tills: it stays as it was given."""
         # Every business date was told by the zone: it stays once there is one.
         fixed = ["code", "timezone"] if obj and obj.documents.exists() else ["code"] if obj else []
+        # The database refuses to take a store over the wall of the sandbox, either way.
+        fixed += ["sandbox"] if obj else []
         return [*self.readonly_fields, *fixed]
 
     def tools(self, request, obj):
@@ -71,7 +74,10 @@ class StoreAdmin(HouseAdmin):
 
     @admin.display(description=gettext_lazy("name"))
     def name_cell(self, store):
-        return two_lines(store.name, store.name_ur) if store.name_ur else store.name
+        name = store.name
+        if store.sandbox:
+            name = format_html('{} <span class="tag tag-note">{}</span>', name, _("Practice store"))
+        return two_lines(name, store.name_ur) if store.name_ur else name
 
     @admin.display(description=gettext_lazy("place"))
     def place(self, store):

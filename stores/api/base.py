@@ -14,6 +14,7 @@ from stores.models import ApiKey, Store
 
 LIST_PARAMETERS = frozenset({"cursor", "limit", "ordering"})
 LONGEST_PARAMETER = 500
+CURSORS = ("cursor", "after")  # what is wrong with one is for its list to say
 
 
 class OneForm(BaseContentNegotiation):
@@ -44,6 +45,8 @@ class KeyViews(GenericViewSet):
     orderings: tuple[str, ...] = ("id", "-id")
     # Refusals beyond the usual ones, by action, for the schema.
     problems: dict[str, tuple[str, ...]] = {}
+    # Actions that answer with an ETag, for the schema.
+    tagged: frozenset[str] = frozenset()
     content_negotiation_class = OneForm
     http_method_names = ["get", "head", "post", "patch"]
 
@@ -92,9 +95,9 @@ class KeyViews(GenericViewSet):
                 )
             elif len(values) > 1:
                 faults.append(Fault(pointer(name), "repeated_parameter", _("Give this parameter once.")))
-            elif not values[0]:
+            elif not values[0] and name not in CURSORS:
                 faults.append(Fault(pointer(name), "blank", _("This parameter is empty.")))
-            elif len(values[0]) > LONGEST_PARAMETER and name != "cursor":
+            elif len(values[0]) > LONGEST_PARAMETER and name not in CURSORS:
                 faults.append(Fault(pointer(name), "too_long", _("This is too long.")))
         if faults:
             raise Invalid(faults[:20])
@@ -156,10 +159,12 @@ def tags_in(header: str) -> list[str]:
     return [tag.strip() for tag in header.split(",")]
 
 
-def check_match(request, tag: str) -> None:
-    """Refuses a change by somebody who does not say which version he changes, or who names another one than `tag`."""
+def check_match(request, tag: str, required: bool = True) -> None:
+    """Refuses a change by somebody who names another version than `tag`, or none where it is `required`."""
     given = request.META.get("HTTP_IF_MATCH")
-    if not given:
+    if given is None and not required:
+        return
+    if required and not given:
         raise Problem("if_match_required", _("Send If-Match with the ETag of the version you change."))
     if given.strip() != "*" and tag not in tags_in(given):
         raise Problem("version_conflict", _("Somebody changed this since you read it. Read it again."))

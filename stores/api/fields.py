@@ -17,9 +17,10 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from stores.filters import read_day, read_instant
 
 LONGEST_NUMBER = 40
+MOST_WRONG = 100
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u061c]")
-# Joiners are part of Urdu words, but no text is made of them alone.
-INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\\s]+")
+# Letters without ink that Unicode does not count as space or format: fillers of Hangul, the empty Braille cell.
+INKLESS = frozenset("\u034f\u115f\u1160\u3164\uffa0\u2800")
 SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d*)?[eE]([+-]?\d+)", re.ASCII)
 PLAIN = re.compile(r"-?(\d+)(?:\.(\d+))?", re.ASCII)
 
@@ -30,25 +31,40 @@ class Strict(serializers.Serializer):
     default_error_messages = {
         "wrong_type": _("Send an object with fields."),
         "unknown_field": _("There is no such field."),
+        "empty": _("Give at least one field to change."),
+        "duplicate_key": _("This is the same as {name}: send one of them."),
     }
     # Names of the first system, still understood: {old name: name}.
     synonyms: dict[str, str] = {}
+    # How many fields are sent at least; fields of which exactly one is sent, and fields that exclude each other; for the schema, `validate` sees to it.
+    fewest = 0
+    one_of: tuple[tuple[str, ...], ...] = ()
+    not_both: tuple[tuple[str, str], ...] = ()
 
     def to_internal_value(self, data):
         if not isinstance(data, Mapping):
             raise ValidationError(
                 {"non_field_errors": [ErrorDetail(self.error_messages["wrong_type"], "wrong_type")]}
             )
-        if self.synonyms:
-            data = {
-                self.synonyms.get(name, name) if self.synonyms.get(name) not in data else name: value
-                for name, value in data.items()
-            }
+        if len(data) < self.fewest:
+            raise ValidationError({"non_field_errors": [ErrorDetail(self.error_messages["empty"], "empty")]})
+        for old, name in self.synonyms.items():
+            if old in data and name in data:
+                message = self.error_messages["duplicate_key"].format(name=name)
+                raise ValidationError({old: [ErrorDetail(message, "duplicate_key")]})
+        said = {name: old for old, name in self.synonyms.items() if old in data}
+        data = {self.synonyms.get(name, name): value for name, value in data.items()}
         unknown = [name for name in data if name not in self.fields or self.fields[name].read_only]
         if unknown:
             message = self.error_messages["unknown_field"]
             raise ValidationError({name: [ErrorDetail(message, "unknown_field")] for name in unknown[:20]})
-        return super().to_internal_value(data)
+        try:
+            return super().to_internal_value(data)
+        except ValidationError as error:
+            # Where something is wrong is told in the sender's own words.
+            raise ValidationError(
+                {said.get(name, name): inner for name, inner in error.detail.items()}
+            ) from None
 
 
 class StrictList(serializers.ListField):
@@ -75,6 +91,20 @@ class StrictList(serializers.ListField):
             message = self.error_messages["too_many"].format(max_length=self.most)
             raise ValidationError(message, code=self.too_many)
         return self.run_child_validation(data)
+
+    def run_child_validation(self, data):
+        """Every row; gives up after so many wrong ones that no answer would name more."""
+        rows, wrong = [], {}
+        for index, row in enumerate(data):
+            try:
+                rows.append(self.child.run_validation(row))
+            except ValidationError as error:
+                wrong[index] = error.detail
+                if len(wrong) == MOST_WRONG:
+                    break
+        if wrong:
+            raise ValidationError(wrong)
+        return rows
 
 
 class Exact(serializers.DecimalField):
@@ -104,6 +134,8 @@ class Exact(serializers.DecimalField):
         if isinstance(data, bool) or not isinstance(data, (str, int, Decimal)):
             self.fail("wrong_type")
         number = self.from_text(data) if isinstance(data, str) else self.from_number(data)
+        if self.low is not None and self.low >= 0 and number.is_signed():
+            self.fail("out_of_range")  # also -0
         if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
             self.fail("out_of_range")
         return number
@@ -152,6 +184,20 @@ class CostField(Exact):
         super().__init__(**{"decimal_places": 4, "low": Decimal(0)} | kwargs)
 
 
+def check_free(attrs: dict, price: str, zero_allowed: bool = False) -> None:
+    """Refuses a price of 0 that is not said to be meant, by `"free": true` beside it; and `free` beside any other price.
+
+    Takes `free` out of `attrs`: what is kept is the price.
+    """
+    free, given = attrs.pop("free", False), attrs.get(price)
+    if given == 0 and not free and not zero_allowed:
+        words = _("A price of 0 has to be meant: send “free”: true with it.")
+        raise ValidationError({price: [ErrorDetail(words, "out_of_range")]})
+    if free and given != 0:
+        words = _("Send free with a price of 0 only.")
+        raise ValidationError({"free": [ErrorDetail(words, "not_allowed")]})
+
+
 class Text(serializers.Field):
     """Words that people read, composed (NFC) and without spaces around them.
 
@@ -182,13 +228,9 @@ class Text(serializers.Field):
         elif BIDI.search(text):
             self.fail("bidi_control")
         text = text.strip(" \n\t") if self.notes else text.strip(" ")
-        for letter in text:
-            kind = unicodedata.category(letter)
-            if kind == "Cc" and not (self.notes and letter in "\n\t"):
-                self.fail("control_character")
-            if kind == "Cs" or (kind == "Cn" and is_noncharacter(letter)):
-                self.fail("bad_character")
-        if not INVISIBLE.sub("", text):
+        if not text.isascii() or not text.isprintable():
+            self.check_letters(text)
+        if not any(is_visible(letter) for letter in text):
             if text or not self.allow_blank:
                 self.fail("blank")
             return ""
@@ -196,8 +238,22 @@ class Text(serializers.Field):
             self.fail("too_long", max_length=self.max_length)
         return text
 
+    def check_letters(self, text: str) -> None:
+        """Refuses controls, what ends a line where there is one only, and what is no character at all."""
+        for letter in text:
+            kind = unicodedata.category(letter)
+            if kind in ("Cc", "Zl", "Zp") and not (self.notes and (kind != "Cc" or letter in "\n\t")):
+                self.fail("control_character")
+            if kind == "Cs" or (kind == "Cn" and is_noncharacter(letter)):
+                self.fail("bad_character")
+
     def to_representation(self, value):
         return str(value)
+
+
+def is_visible(letter: str) -> bool:
+    """Whether `letter` leaves a mark: joiners are part of Urdu words, but no text is made of them alone."""
+    return letter not in INKLESS and unicodedata.category(letter) not in ("Zs", "Zl", "Zp", "Cc", "Cf")
 
 
 def is_noncharacter(letter: str) -> bool:
@@ -234,6 +290,33 @@ class Code(serializers.Field):
         return str(value)
 
 
+class StoreCode(Code):
+    """The code of a store of this key. What can name none gets the words for one that is not there."""
+
+    default_error_messages = {
+        "wrong_type": _("Send the code of a store as a string."),
+        "invalid_choice": _("This key has no such store."),
+    }
+
+    def __init__(self, **kwargs):
+        super().__init__(max_length=20, **kwargs)
+
+    def validate_empty_values(self, data):
+        if data is None:
+            self.fail("invalid_choice")
+        return super().validate_empty_values(data)
+
+    def to_internal_value(self, data):
+        # The number of a store, or a fraction, is the wrong way to name one.
+        if isinstance(data, Decimal) or (type(data) is int and 0 < data < 2**63):
+            self.fail("wrong_type")
+        if data == "":
+            self.fail("blank")
+        if not isinstance(data, str) or len(data) > self.max_length or not data.isascii():
+            self.fail("invalid_choice")
+        return data
+
+
 class Instant(serializers.DateTimeField):
     """RFC 3339 with an offset."""
 
@@ -261,10 +344,15 @@ class Day(serializers.DateField):
 class Choice(serializers.ChoiceField):
     """One of a fixed list of words."""
 
-    default_error_messages = {"invalid_choice": _("Not one of the words that are allowed here.")}
+    default_error_messages = {
+        "wrong_type": _("Send a string."),
+        "invalid_choice": _("Not one of the words that are allowed here."),
+    }
 
     def to_internal_value(self, data):
-        if not isinstance(data, str) or data not in self.choice_strings_to_values:
+        if not isinstance(data, str):
+            self.fail("wrong_type")
+        if data not in self.choice_strings_to_values:
             self.fail("invalid_choice", input="")
         return self.choice_strings_to_values[data]
 
@@ -280,7 +368,14 @@ class Flag(serializers.BooleanField):
         return data
 
 
-@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string", "maxLength": 100}]})
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer"},
+            {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[!-~]+$"},
+        ]
+    }
+)
 class IdOrReference(Code):
     """The id of a document (a number), or its reference (a string)."""
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from rest_framework.parsers import BaseParser
 
 from stores.authentication.problems import Fault, Problem, escaped, fault
+from stores.models import holds_secret
 
 DEEPEST = 32
 LONGEST_NUMBER = 100
@@ -108,15 +109,23 @@ def refuse_constant(name: str):
     raise broken(_("%(name)s is not JSON.") % {"name": name})
 
 
+class Twice(dict):
+    """An object that gives one name twice, of which one reader takes the first and another the last."""
+
+
 def once(pairs: list[tuple]) -> dict:
-    """The object of `pairs`; refuses a name that comes twice, of which one reader takes the first, another the last."""
+    """The object of `pairs`, marked when a name comes twice in it."""
     made = dict(pairs)
-    if len(made) != len(pairs):
-        seen = set()
-        name = next(name for name, _value in pairs if name in seen or seen.add(name))
-        shown = SURROGATE.sub("?", escaped(name).replace("\0", ""))
-        raise fault(f"/{shown}", "duplicate_key", _("The field %(name)s comes twice.") % {"name": shown})
-    return made
+    if len(made) == len(pairs):
+        return made
+    seen = set()
+    return Twice({"name": next(name for name, _value in pairs if name in seen or seen.add(name))})
+
+
+def refuse_twice(name: str, pointer: str):
+    check_string(name, None)
+    shown = SURROGATE.sub("?", escaped(name).replace("\0", ""))
+    raise fault(f"{pointer}/{shown}", "duplicate_key", _("The field %(name)s comes twice.") % {"name": shown})
 
 
 def too_deep() -> Problem:
@@ -124,27 +133,50 @@ def too_deep() -> Problem:
 
 
 def check_tree(value) -> None:
-    """Refuses nesting beyond DEEPEST, and strings or names with what no database or other reader takes."""
-    waiting = [(value, "", 1)]
-    while waiting:
-        value, pointer, depth = waiting.pop()
-        if isinstance(value, str):
-            check_string(value, pointer)
-        elif isinstance(value, (dict, list)):
-            if depth > DEEPEST:
-                raise too_deep()
-            rows = value.items() if isinstance(value, dict) else enumerate(value)
-            for name, inner in rows:
-                if isinstance(name, str):
-                    check_string(name, pointer)
-                if isinstance(inner, (str, dict, list)):
-                    waiting.append(
-                        (inner, f"{pointer}/{name if isinstance(name, int) else escaped(name)}", depth + 1)
-                    )
+    """Refuses nesting beyond DEEPEST, names that come twice, and what no database or other reader takes."""
+    # A place is (place of what it stands in, name or number): hardly any body ever needs it in words.
+    open_rows = [(iter(enumerate([value])), None)]
+    while open_rows:
+        rows, place = open_rows[-1]
+        for name, inner in rows:
+            if isinstance(name, str):
+                check_string(name, place)
+            here = (place, name) if len(open_rows) > 1 else None
+            if isinstance(inner, str):
+                check_string(inner, here)
+            elif isinstance(inner, (dict, list)):
+                if len(open_rows) > DEEPEST:
+                    raise too_deep()
+                if isinstance(inner, Twice):
+                    refuse_twice(inner["name"], pointer_to(here))
+                if inner:
+                    within = inner.items() if isinstance(inner, dict) else enumerate(inner)
+                    open_rows.append((iter(within), here))
+                    break
+        else:
+            open_rows.pop()
 
 
-def check_string(text: str, pointer: str) -> None:
+def pointer_to(place: tuple | None) -> str:
+    """The JSON pointer to a place of `check_tree`."""
+    steps = []
+    while place is not None:
+        place, name = place
+        steps.append(f"/{escaped(name)}")
+    return "".join(reversed(steps))
+
+
+def check_string(text: str, place: tuple | None) -> None:
+    if holds_secret(text):
+        # What is recorded is recorded for ever, and read by others. The answer does not name the place: it may be the key.
+        raise fault(
+            "",
+            "secret_in_text",
+            _("A secret key stands in this body. Send keys in the header X-API-Key alone."),
+        )
+    if text.isascii() and "\0" not in text:
+        return
     if "\0" in text:
-        raise fault(pointer, "null_character", _("No text holds a null character."))
+        raise fault(pointer_to(place), "null_character", _("No text holds a null character."))
     if SURROGATE.search(text):
-        raise fault(pointer, "bad_character", _("This holds half of a character."))
+        raise fault(pointer_to(place), "bad_character", _("This holds half of a character."))

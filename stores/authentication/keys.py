@@ -1,14 +1,19 @@
 """Doors of the API: which partner's key is asking, how often, and what it may do."""
 
 import hmac
+import time
+from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import unquote_plus
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_ratelimit.core import get_usage
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied, Throttled, ValidationError
@@ -16,12 +21,15 @@ from rest_framework.permissions import BasePermission
 
 from stores.access import client_address
 from stores.models import ApiKey
+from stores.models.keys import PREFIXES
 
 REALM = 'Bearer realm="kiryana"'
 USED_COARSELY = timedelta(minutes=1)
 KEY_PARAMETERS = frozenset(
     {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
 )
+RATE_IS_USED_UP = gettext_lazy("This key has made all its requests for now.")
+TOO_MANY_GUESSES = gettext_lazy("Too many wrong keys from this address.")
 NOBODY = ApiKey.hash("")
 
 
@@ -29,17 +37,19 @@ class KeyAuthentication(BaseAuthentication):
     """`X-API-Key: <key>` or `Authorization: Bearer <key>`; the key is then `request.auth`.
 
     A key that is malformed, unknown, revoked or run out gets one and the same 401. Each request of a key is counted
-    before anything else is done for it, so that one that fails was still made.
+    before anything else is done for it, so that one that fails was still made. The key stands on Django's request as
+    `key` also when the request is refused: the logs name it.
     """
 
     def authenticate(self, request):
-        refuse_key_in_address(request)
         given = key_given(request)
+        key = None if given is None else find_key(given)
+        request._request.key = key
+        refuse_key_in_address(request)
         if given is None:
             return None
-        key = find_key(given)
         if key is None:
-            count_guess(request)
+            count_guess(request, given)
             raise unauthenticated()
         count_request(request, key)
         note_use(key)
@@ -69,14 +79,17 @@ def unauthenticated() -> NotAuthenticated:
 
 
 def refuse_key_in_address(request) -> None:
-    """A key in an address ends up in logs and histories: refused, valid or not, so that nobody gets used to it."""
-    for name, values in request.query_params.lists():
-        if name.lower() in KEY_PARAMETERS or any(
-            "kir_live_" in value or "kir_test_" in value for value in values
-        ):
-            raise ValidationError(
-                _("Send the key in the header X-API-Key, never in the address."), code="key_in_url"
-            )
+    """A key in an address ends up in logs and histories: refused, valid or not, so that nobody gets used to it.
+
+    It may stand in the path, or in the name or the value of a parameter.
+    """
+    query = request.META.get("QUERY_STRING", "")
+    names = {unquote_plus(part.partition("=")[0]).lower() for part in query.split("&")}
+    address = f"{request.path}?{unquote_plus(query)}"
+    if not KEY_PARAMETERS.isdisjoint(names) or any(prefix in address for prefix in PREFIXES):
+        raise ValidationError(
+            _("Send the key in the header X-API-Key, never in the address."), code="key_in_url"
+        )
 
 
 def key_given(request) -> str | None:
@@ -101,13 +114,97 @@ def find_key(given: str) -> ApiKey | None:
     return key if key and fits and key.is_usable else None
 
 
-def count_guess(request) -> None:
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the shared counter has refused: until when (the last second of the window, since the epoch), and to whom."""
+
+    until: int
+    usage: dict | None = None
+    key: ApiKey | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return time.time() >= self.until + 1
+
+    def again(self) -> tuple[dict | None, int]:
+        """(what is left of the rate, seconds to wait) as the shared counter would say it now."""
+        left = self.until - int(time.time())
+        return self.usage and self.usage | {"time_left": left}, left + 1
+
+
+class Refusals:
+    """Refusals that this process remembers for the rest of their window, so that a flood need not be counted further.
+
+    A counter that is above its limit stays there until its window ends: asking it again would change no answer. Whoever
+    is given a higher rate, or is revoked, in the midst of such a minute is told so when it has ended.
+    """
+
+    MOST = 10_000
+
+    def __init__(self):
+        self._kept: dict[str, Refusal] = {}
+        self._swept = 0
+
+    def __len__(self):
+        return len(self._kept)
+
+    def note(self, name: str, refusal: Refusal) -> None:
+        if len(self._kept) >= self.MOST:
+            if self._swept == (now := int(time.time())):
+                return  # full of what still holds: the shared counter goes on answering
+            self._swept = now
+            for other, kept in list(self._kept.items()):
+                if kept.is_over:
+                    self._kept.pop(other, None)
+            if len(self._kept) >= self.MOST:
+                return
+        self._kept[name] = refusal
+
+    def find(self, name: str) -> Refusal | None:
+        refusal = self._kept.get(name)
+        if refusal and refusal.is_over:
+            self._kept.pop(name, None)
+            return None
+        return refusal
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+
+# Of keys beyond their rate by digest; of wrong keys by address, and by address and digest.
+refused_keys, refused_guesses = Refusals(), Refusals()
+
+
+def remembered(request) -> tuple[Refusal, Promise] | None:
+    """The refusal that this request is certain to get, with its words; None when the shared counter has to be asked.
+
+    No query. A key that might be a right one is never refused for the wrong ones of its address.
+    """
+    if not refused_keys and not refused_guesses:
+        return None
+    given = key_given(request)
+    if given is None:
+        return None
+    digest = ApiKey.hash(given)
+    if found := refused_keys.find(digest):
+        return found, RATE_IS_USED_UP
+    if refused_guesses:
+        address = client_address(request)
+        found = refused_guesses.find(f"{address} {digest}")
+        if found is None and ApiKey.public_id_of(given) is None:
+            found = refused_guesses.find(address)
+        if found:
+            return found, TOO_MANY_GUESSES
+    return None
+
+
+def count_guess(request, given: str) -> None:
     """Counts one wrong key from this address; too many have to wait.
 
     A right key is let in however many wrong ones its address has sent: shops share addresses, and a guess hits one of
     2^190 keys.
     """
-    address = client_address(request)
+    address, before = client_address(request), int(time.time())
     usage = get_usage(
         request._request,
         group="api:guess",
@@ -116,13 +213,17 @@ def count_guess(request) -> None:
         increment=True,
     )
     if usage and usage["should_limit"]:
-        raise too_many(usage, _("Too many wrong keys from this address."))
+        refusal = Refusal(before + usage["time_left"])
+        refused_guesses.note(address, refusal)
+        refused_guesses.note(f"{address} {ApiKey.hash(given)}", refusal)
+        raise too_many(usage, TOO_MANY_GUESSES)
 
 
-def too_many(usage: dict, words: str) -> Throttled:
+def too_many(usage: dict, words) -> Throttled:
     """A refusal until the counter begins anew."""
     refusal = Throttled(detail=words)
-    refusal.wait = max(usage["time_left"], 1)
+    # The second that the window ends with still belongs to it.
+    refusal.wait = max(usage["time_left"], 0) + 1
     return refusal
 
 
@@ -133,6 +234,8 @@ def rate_of(key: ApiKey) -> str:
 
 def count_request(request, key: ApiKey) -> None:
     """Counts one request of `key` and notes on the request what is left; refuses what goes beyond its rate."""
+    # Asked before the counter is: so the window that is remembered never ends later than the counter's own.
+    before = int(time.time())
     usage = get_usage(
         request._request,
         group="api:key",
@@ -146,7 +249,8 @@ def count_request(request, key: ApiKey) -> None:
         raise OperationalError("The counter of requests cannot be reached.")
     request._request.usage = usage | {"rate": rate_of(key)}
     if usage["should_limit"]:
-        raise too_many(usage, _("This key has made all its requests for now."))
+        refused_keys.note(key.digest, Refusal(before + usage["time_left"], request._request.usage, key))
+        raise too_many(usage, RATE_IS_USED_UP)
 
 
 def note_use(key: ApiKey) -> None:

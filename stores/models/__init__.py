@@ -1,13 +1,25 @@
 """Who and where: users, stores, who works in which; partners' keys, what is told to them and what they asked."""
 
-from stores.models.changes import Change, ChangeQuerySet
-from stores.models.keys import DIGITS, PREFIXES, ApiKey, ApiKeyQuerySet, ApiRequest, base62, checksum, prefix
+from stores.models.changes import Change, ChangeQuerySet, Feed
+from stores.models.keys import (
+    DIGITS,
+    PREFIXES,
+    SECRET,
+    ApiKey,
+    ApiKeyQuerySet,
+    ApiRequest,
+    base62,
+    checksum,
+    holds_secret,
+    prefix,
+)
 from stores.models.places import Membership, Store, StoreQuerySet, User, validate_timezone
 from stores.models.webhooks import Delivery, FanOut, Webhook
 
 __all__ = [
     "DIGITS",
     "PREFIXES",
+    "SECRET",
     "ApiKey",
     "ApiKeyQuerySet",
     "ApiRequest",
@@ -15,6 +27,7 @@ __all__ = [
     "ChangeQuerySet",
     "Delivery",
     "FanOut",
+    "Feed",
     "Membership",
     "Store",
     "StoreQuerySet",
@@ -22,6 +35,7 @@ __all__ = [
     "Webhook",
     "base62",
     "checksum",
+    "holds_secret",
     "prefix",
     "validate_timezone",
 ]

@@ -58,3 +58,20 @@ class Change(models.Model):
     def event_id(self) -> str:
         """The name of this change for ever, in the feed and in every webhook that tells of it."""
         return f"evt_{self.pk}"
+
+
+class Feed(models.Model):
+    """One row: what must be known of the feed beside its changes, and comes along in a dump."""
+
+    # How far changes were deleted for their age; a reader who stands before this place may have missed some.
+    moment = models.BigIntegerField(default=0)
+    change = models.BigIntegerField(default=0)
+    # The server that numbers the changes (stores_home in sql/feed.sql); another one after a restore.
+    home = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        verbose_name = _("state of the feed")
+        verbose_name_plural = _("states of the feed")
+
+    def __str__(self):
+        return f"{self.moment}/{self.change}"

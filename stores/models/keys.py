@@ -1,13 +1,14 @@
 """Partners' keys and what was asked with them."""
 
 import hashlib
+import re
 import secrets
 import zlib
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -39,10 +40,31 @@ def prefix(is_test: bool) -> str:
     return PREFIXES[is_test]
 
 
+# A key with enough of its secret to be worth hiding, or what a webhook is signed with; the group is what is no secret of it.
+SECRET = re.compile("kir_(?:live|test)_([0-9A-Za-z]{10})_[0-9A-Za-z]{16,}|whsec_[0-9A-Za-z+/=]{16,}")
+
+
+def holds_secret(text: str) -> bool:
+    """Whether one of our secrets stands somewhere in `text`: what is kept, or shown again, must not hold one."""
+    return ("kir_" in text or "whsec_" in text) and SECRET.search(text) is not None
+
+
 class ApiKeyQuerySet(models.QuerySet):
     def usable(self):
         """Keys that open a door now: neither revoked nor run out."""
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+
+    def for_owner(self, user):
+        """Keys that `user` answers for: those whose stores are all his, and the test keys he made.
+
+        A key for all stores is head office's, also where he happens to own all of them.
+        """
+        if not user.is_authenticated:
+            return self.none()
+        its_stores = ApiKey.stores.through.objects.filter(apikey=OuterRef("pk"))
+        foreign = its_stores.exclude(store__in=Store.objects.owned_by(user).values("pk"))
+        his = Q(Exists(its_stores), ~Exists(foreign), all_stores=False)
+        return self.filter(his | Q(is_test=True, created_by=user))
 
 
 class ApiKey(models.Model):
@@ -60,6 +82,8 @@ class ApiKey(models.Model):
 
     # The catalogue is one for all: what a test key wrote there would stand in every shop.
     LIVE_ONLY = frozenset({Scope.CATALOG_WRITE})
+    # For the same reason no owner gives it away: the catalogue is head office's.
+    HEAD_OFFICE_ONLY = frozenset({Scope.CATALOG_WRITE})
 
     public_id = models.CharField(_("public id"), max_length=10, unique=True, editable=False)
     digest = models.CharField(_("digest"), max_length=64, editable=False)

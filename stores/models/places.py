@@ -44,6 +44,12 @@ class StoreQuerySet(models.QuerySet):
             return self.none()
         return self.filter(memberships__user=user)
 
+    def owned_by(self, user):
+        """The stores that `user` owns; nothing for nobody."""
+        if not user.is_authenticated:
+            return self.none()
+        return self.filter(memberships__user=user, memberships__role="owner")
+
     def for_key(self, key):
         """The stores that a partner's key may see: test keys see sandboxes and nothing else, live keys never one."""
         mine = self.filter(sandbox=key.is_test)

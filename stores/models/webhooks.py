@@ -109,8 +109,14 @@ class Delivery(models.Model):
         FAILED = "failed", _("Given up")
         CANCELLED = "cancelled", _("Cancelled")
 
+    # A webhook goes at once, however much was sent to it: what is left of that is swept up with its age.
     webhook = models.ForeignKey(
-        Webhook, models.CASCADE, related_name="deliveries", verbose_name=_("webhook"), db_index=False
+        Webhook,
+        models.DO_NOTHING,
+        related_name="deliveries",
+        verbose_name=_("webhook"),
+        db_index=False,
+        db_constraint=False,
     )
     event_id = models.CharField(_("message id"), max_length=40)
     type = models.CharField(_("type"), max_length=20)
@@ -130,8 +136,17 @@ class Delivery(models.Model):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         indexes = [
-            models.Index(fields=["due_at"], name="delivery_waiting", condition=Q(status="waiting")),
             models.Index(fields=["webhook", "id"], name="delivery_webhook"),
+            # The next to be sent of each webhook, however long the queue of another is.
+            models.Index(
+                fields=["webhook", "due_at", "id"], name="delivery_due", condition=Q(status="waiting")
+            ),
+            # What can be sent again.
+            models.Index(
+                fields=["webhook", "id"],
+                name="delivery_lost",
+                condition=Q(status__in=["failed", "cancelled"]),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["webhook", "event_id"], name="delivery_once"),

@@ -3,13 +3,13 @@
 Numbers are wrapped in <bdi dir="ltr">, so that they read the same inside Urdu text. Nothing is rounded away.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django import template
 from django.templatetags.static import static
-from django.utils import formats
+from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, pgettext
@@ -19,6 +19,7 @@ register = template.Library()
 
 MINUS = "−"
 WEIGHED = {"kg", "l"}
+KEY_ENDS_SOON = timedelta(days=14)
 STATES = {
     "out": ("out", lambda: _("Out")),
     "low": ("low", lambda: _("Low")),
@@ -96,10 +97,30 @@ def count(number) -> str:
 def state(word: str) -> str:
     """The chip of a stock state (out, low, ok, negative): shape, word and colour."""
     css, label = STATES[str(word)]
+    return chip(css, label())
+
+
+@register.filter
+def key_state(key) -> str:
+    """The chip that says how a key stands: works, runs out soon, ran out, revoked."""
+    now = timezone.now()
+    if key.revoked_at:
+        css, words = "out", _("Revoked")
+    elif key.expires_at and key.expires_at <= now:
+        css, words = "out", _("Ran out")
+    elif key.expires_at and key.expires_at <= now + KEY_ENDS_SOON:
+        css, words = "low", _("Runs out soon")
+    else:
+        css, words = "ok", _("Works")
+    return chip(css, words)
+
+
+def chip(css: str, words: str) -> SafeString:
+    """A state by colour, shape and word; `css` is out, low or ok."""
     return format_html(
         '<span class="state state-{}"><svg class="state-shape" viewBox="0 0 12 12" aria-hidden="true">'
         '<use href="{}#state-{}"/></svg>{}</span>',
-        css, static("img/icons.svg"), css, label(),
+        css, static("img/icons.svg"), css, words,
     )  # fmt: skip
 
 

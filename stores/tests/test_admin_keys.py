@@ -10,10 +10,11 @@ from django.contrib.sessions.models import Session
 from django.urls import reverse
 from django.utils import timezone
 
-from stores.models import ApiKey
+from stores.models import ApiKey, ApiRequest, Store
+from stores.services import create_key
 
 pytestmark = pytest.mark.django_db
-SECRET = re.compile(r"kir_live_[0-9A-Za-z]{10}_[0-9A-Za-z]{38}")
+SECRET = re.compile(r"kir_(?:live|test)_[0-9A-Za-z]{10}_[0-9A-Za-z]{38}")
 ADD, LIST = reverse("admin:stores_apikey_add"), reverse("admin:stores_apikey_changelist")
 
 
@@ -149,3 +150,126 @@ def test_the_list_says_how_each_key_stands(office, api_client):
     assert "Works" in page
     assert "Runs out soon" in office.get(LIST, {"state": "expiring"}).content.decode()
     assert ">Works<" not in office.get(LIST, {"state": "expiring"}).content.decode().split("<tbody")[1]
+
+
+# -- test keys and sandboxes ---------------------------------------------------------------------------------------
+@pytest.fixture
+def sandbox(db):
+    return Store.objects.create(code="TEST-0001", name="Practice shop", sandbox=True)
+
+
+def test_a_test_key_is_chosen_once_and_sees_sandboxes(office, sandbox, store):
+    answer = office.post(ADD, form(kind="test", scopes=["movements:write"], stores=[sandbox.pk]))
+    [secret] = set(SECRET.findall(answer.content.decode()))
+    key = ApiKey.objects.get()
+    assert (secret[:9], key.is_test, list(key.stores.all())) == ("kir_test_", True, [sandbox])
+    page = reverse("admin:stores_apikey_change", args=(key.pk,))
+    assert key.shown in office.get(page).content.decode()
+    assert key.shown in office.get(LIST).content.decode()
+    assert 'name="kind"' not in office.get(page).content.decode()
+    sent = {"name": "Test", "scopes": ["stores:read"], "all_stores": "on", "kind": "live", "is_test": ""}
+    assert office.post(page, sent).status_code == 302
+    key.refresh_from_db()
+    assert (key.is_test, key.all_stores, key.name) == (True, True, "Test")
+    assert "All sandbox stores" in office.get(LIST).content.decode()
+
+
+@pytest.mark.parametrize(("kind", "side", "scopes", "words"), [
+    ("test", "LHE-0001", ["movements:write"], "sees sandbox stores only"),
+    ("live", "TEST-0001", ["movements:write"], "sees sandbox stores only"),
+    ("test", "TEST-0001", ["catalog:write"], "cannot change the catalogue"),
+    ("both", "TEST-0001", ["movements:write"], "not one of the available choices"),
+])  # fmt: skip
+def test_nothing_reaches_over_the_wall(office, sandbox, store, kind, side, scopes, words):
+    stores = [Store.objects.get(code=side).pk]
+    assert words in office.post(ADD, form(kind=kind, scopes=scopes, stores=stores)).content.decode()
+    assert not ApiKey.objects.exists()
+    if kind == "both":
+        return
+    mine = sandbox if kind == "test" else store
+    key, _ = create_key(name="Till", scopes=["stores:read"], stores=[mine], is_test=kind == "test")
+    page = reverse("admin:stores_apikey_change", args=(key.pk,))
+    sent = {"name": "Till", "scopes": scopes, "stores": stores}
+    assert words in office.post(page, sent).content.decode()
+    key.refresh_from_db()
+    assert (key.scopes, list(key.stores.all())) == (["stores:read"], [mine])
+
+
+def test_the_refused_form_may_be_mended_and_sent_again(office, sandbox, store):
+    sent = form(kind="test", stores=[store.pk])
+    assert not SECRET.search(office.post(ADD, sent).content.decode())
+    assert SECRET.search(office.post(ADD, {**sent, "stores": [sandbox.pk]}).content.decode())
+
+
+def test_keys_are_found_by_what_is_shown_of_them_and_a_pasted_secret_leaves_the_address(office, store):
+    key, secret = create_key(name="Till", scopes=["stores:read"], stores=[store])
+    other, _ = create_key(name="Other", scopes=["stores:read"], stores=[store])
+    for text in (key.public_id, f"kir_live_{key.public_id}", key.shown):
+        page = office.get(LIST, {"q": text}).content.decode()
+        assert key.shown in page
+        assert other.shown not in page
+    requests = reverse("admin:stores_apirequest_changelist")
+    for address, name in ((LIST, "q"), (requests, "key"), (requests, "q")):
+        answer = office.get(address, {name: secret, "state": "usable"})
+        assert answer.status_code == 302
+        assert answer["Location"] == f"{address}?{name}={key.public_id}&state=usable"
+
+
+# -- what was asked ------------------------------------------------------------------------------------------------
+@pytest.fixture
+def asked(key, store):
+    other, _ = create_key(name="Other", scopes=["stores:read"], stores=[store])
+    now = timezone.now()
+    made = [
+        ApiRequest(
+            key=other if number % 4 == 0 else key, at=now - timedelta(hours=60 - number), request_id=f"request-{number:04d}",
+            method="GET", path="/api/v1/me/", status=(200, 403, 500)[number % 3], milliseconds=7, address="10.0.0.9",
+        )
+        for number in range(60)
+    ]  # fmt: skip
+    return ApiRequest.objects.bulk_create(made)
+
+
+REQUESTS = reverse("admin:stores_apirequest_changelist")
+
+
+def ids(page):
+    return list(dict.fromkeys(re.findall(r"request-\d{4}", page.split("<tbody")[-1])))
+
+
+def test_the_log_of_requests_is_paged_and_narrowed(office, key, asked):
+    def shown(**given):
+        return ids(office.get(REQUESTS, given).content.decode())
+
+    assert shown() == [f"request-{number:04d}" for number in range(59, 9, -1)]
+    mine = [f"request-{row:04d}" for row in range(59, -1, -1) if row % 4]
+    assert shown(key=key.public_id) == mine
+    assert shown(key=f"kir_live_{key.public_id}_…") == mine
+    assert shown(key="nothing") == []
+    assert shown(status="5xx") == [f"request-{row:04d}" for row in range(59, -1, -1) if row % 3 == 2]
+    assert shown(q="request-0031") == ["request-0031"]
+    assert shown(q="request-00") == []
+    today = timezone.now().date()
+    before = (today - timedelta(days=1)).isoformat()
+    assert shown(**{"from": today.isoformat()}) + shown(to=before) == [
+        f"request-{row:04d}" for row in range(59, -1, -1)
+    ]
+    assert office.get(REQUESTS, {"from": "x"}).status_code == 200
+
+
+def test_the_log_of_requests_is_written_by_nobody_here(office, asked):
+    page = reverse("admin:stores_apirequest_change", args=(asked[0].pk,))
+    assert "10.0.0.9" in office.get(page).content.decode()
+    for address in (page, reverse("admin:stores_apirequest_add"), page.replace("change", "delete")):
+        assert office.post(address, {"status": "200", "post": "yes"}).status_code == 403
+    assert ApiRequest.objects.get(pk=asked[0].pk).status == asked[0].status
+    assert ApiRequest.objects.count() == 60
+
+
+def test_a_key_s_page_tells_its_week_and_leads_to_its_requests(office, key, asked):
+    page = office.get(reverse("admin:stores_apikey_change", args=(key.pk,))).content.decode()
+    week = page.split("field-week")[1].split("</table>")[0]
+    numbers = [int(number) for number in re.findall(r'<bdi dir="ltr">(\d+)</bdi>', week)]
+    assert len(numbers) == 21
+    assert (sum(numbers[0::3]), sum(numbers[1::3]), sum(numbers[2::3])) == (45, 15, 15)
+    assert f"{REQUESTS}?key={key.public_id}" in page

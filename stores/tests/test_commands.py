@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
 
-from stores.models import ApiKey, User
+from stores.models import ApiKey, Store, User
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +43,24 @@ def test_a_key_for_all_stores_and_all_that_reads(store):
     assert "catalog:write" in key.scopes
     assert "movements:write" not in key.scopes
     assert "reports:read" in key.scopes
+
+
+def test_a_test_key_stays_behind_its_wall(store):
+    sandbox = Store.objects.create(code="TEST-0001", name="Practice shop", sandbox=True)
+    command = ["create_key", "--name", "Till", "--scopes", "all", "--test", "--stores"]
+    secret = run(*command, "TEST-0001").strip()
+    key = ApiKey.objects.get(public_id=ApiKey.public_id_of(secret))
+    assert (secret[:9], key.is_test, list(key.stores.all())) == ("kir_test_", True, [sandbox])
+    assert set(key.scopes) == set(ApiKey.Scope.values) - {"catalog:write"}
+    assert run(*command, "all").startswith("kir_test_")
+    for wrong in (
+        [*command, "LHE-0001"],
+        ["create_key", "--name", "Till", "--scopes", "all", "--stores", "TEST-0001"],
+        ["create_key", "--name", "Till", "--scopes", "catalog:write", "--test", "--stores", "all"],
+    ):
+        with pytest.raises(CommandError):
+            run(*wrong)
+    assert ApiKey.objects.count() == 2
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,7 @@ def test_an_unavailable_sign_in_never_gives_a_password_back(client, monkeypatch)
     def away(request):
         raise OperationalError
 
-    monkeypatch.setattr("stores.views.attempts_left", away)
+    monkeypatch.setattr("stores.views.people.attempts_left", away)
     answer = client.post("/login/", {"username": "x", "password": "s3cret-word"})
     assert answer.status_code == 503
     assert "s3cret-word" not in answer.text

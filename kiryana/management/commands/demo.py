@@ -5,7 +5,7 @@ from django.db import connection
 from django.utils import timezone
 
 from kiryana.demo.chain import NotEmpty, Plan, find_plan, found_chain, read_csv, renew_credentials, unfinished
-from kiryana.demo.trade import open_store, play
+from kiryana.demo.trade import open_practice, open_store, play
 from stores.management import Progress, in_processes
 
 
@@ -64,7 +64,8 @@ class Command(BaseCommand):
                 self.stderr.write("New passwords and keys are in demo.json of KIRYANA_HOME.")
                 return
             if plan is None:
-                plan = found_chain(Plan(stores, days, seed, until.replace(microsecond=0)), open_store)
+                asked = Plan(stores, days, seed, until.replace(microsecond=0))
+                plan = found_chain(asked, open_store, open_practice)
         except NotEmpty:
             if if_empty:
                 return

@@ -6,6 +6,8 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
 
+from stores.services.feed import settle_in
+
 LOCK = 4_711_001  # of this command alone, among PostgreSQL's advisory locks
 
 
@@ -36,6 +38,10 @@ class Command(BaseCommand):
             while not holder.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()[0]:
                 time.sleep(0.2)
             call_command("migrate", interactive=False, verbosity=min(options["verbosity"], 1))
+            if settle_in():
+                self.stdout.write(
+                    "The data came from another server: the feed of changes goes on behind what it had."
+                )
             if not settings.WHITENOISE_USE_FINDERS:
                 call_command("collectstatic", interactive=False, verbosity=0)
             if demo_stores:

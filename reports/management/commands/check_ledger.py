@@ -18,7 +18,7 @@ WITH line AS (
     FROM inventory_movement AS m WHERE store_id = %(store)s
     WINDOW one AS (PARTITION BY product_id ORDER BY seq, id)
 ), told AS (
-    SELECT *, kind IN ('sale', 'wastage', 'adjustment') AND reverses_id IS NULL AS at_average,
+    SELECT *, kind IN ('sale', 'wastage', 'own_use', 'supplier_return', 'adjustment') AND reverses_id IS NULL AS at_average,
            CASE WHEN place = 1 THEN 0 ELSE average END AS had
     FROM line
 ), worth AS (
@@ -37,7 +37,7 @@ SELECT product_id, document_id, seq, CASE
         THEN 'a number is NaN or infinite'
     WHEN seq <> place THEN format('seq is %%s, expected %%s', seq, place)
     WHEN balance_after <> before + quantity THEN format('balance_after is %%s, expected %%s', balance_after, before + quantity)
-    WHEN kind NOT IN ('opening', 'receipt', 'sale', 'sale_return', 'adjustment', 'wastage') THEN format('the kind %%s is unknown', kind)
+    WHEN kind NOT IN ('opening', 'receipt', 'sale', 'sale_return', 'adjustment', 'wastage', 'own_use', 'supplier_return') THEN format('the kind %%s is unknown', kind)
     WHEN quantity = 0 OR kind <> 'adjustment' AND (quantity > 0) <> ((kind IN ('opening', 'receipt', 'sale_return')) = (reverses_id IS NULL))
         THEN format('a quantity of %%s does not fit the kind %%s', quantity, kind)
     WHEN (kind IN ('sale', 'sale_return')) <> (unit_price IS NOT NULL AND line_total IS NOT NULL) OR line_total < 0 OR unit_price < 0
@@ -53,7 +53,7 @@ END
 FROM worth
 WHERE seq <> place OR balance_after <> before + quantity OR average_cost_after <> average_expected
    OR NOT (quantity < 'NaN' AND balance_after < 'NaN' AND unit_cost < 'NaN' AND average_cost_after < 'NaN')
-   OR kind NOT IN ('opening', 'receipt', 'sale', 'sale_return', 'adjustment', 'wastage') OR quantity = 0
+   OR kind NOT IN ('opening', 'receipt', 'sale', 'sale_return', 'adjustment', 'wastage', 'own_use', 'supplier_return') OR quantity = 0
    OR kind <> 'adjustment' AND (quantity > 0) <> ((kind IN ('opening', 'receipt', 'sale_return')) = (reverses_id IS NULL))
    OR (kind IN ('sale', 'sale_return')) <> (unit_price IS NOT NULL AND line_total IS NOT NULL) OR line_total < 0 OR unit_price < 0
    OR at_average AND unit_cost <> average_cost_after OR unit_cost < 0 OR average_cost_after < 0

@@ -38,7 +38,13 @@ class Command(BaseCommand):
             help="with offset: 2027-12-31T23:59+05:00",
         )
 
-    def handle(self, *, name, stores, scopes, rate, expires, **options):
+        parser.add_argument(
+            "--test",
+            action="store_true",
+            help="a test key (kir_test_): sees sandbox stores, and nothing else",
+        )
+
+    def handle(self, *, name, stores, scopes, rate, expires, test, **options):
         if not name.strip() or len(name) > 100:
             raise CommandError("The name has 1 to 100 letters.")
         if rate is not None and rate < 1:
@@ -53,7 +59,7 @@ class Command(BaseCommand):
         wanted = set()
         for scope in (part for text in scopes for part in listed(text)):
             if scope == "all":
-                wanted |= set(ApiKey.Scope.values)
+                wanted |= set(ApiKey.Scope.values) - (ApiKey.LIVE_ONLY if test else set())
             elif scope == "read":
                 wanted |= {value for value in ApiKey.Scope.values if value.endswith(":read")}
             else:
@@ -66,6 +72,7 @@ class Command(BaseCommand):
                 all_stores=everywhere,
                 rate=rate,
                 expires_at=expires,
+                is_test=test,
             )
         except ValidationError as refusal:
             raise CommandError(" ".join(refusal.messages)) from None

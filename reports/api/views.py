@@ -9,13 +9,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.response import Response
 
 from catalog.filters import read_category
-from inventory.models import StockLevel
 from reports import queries
+from reports.api import examples, shapes
 from reports.exports import FORMULA
 from stores.api.base import KeyViews, store_of
 from stores.authentication.problems import fault
@@ -26,117 +25,6 @@ USUAL_DAYS = 30
 USUAL_TOP, MOST_TOP = 20, 500
 AREA = frozenset({"store", "category", "format"})
 PERIOD = AREA | {"from", "to"}
-
-
-def money(**options):
-    return serializers.DecimalField(24, 2, **options)
-
-
-def units(**options):
-    return serializers.DecimalField(24, 3, **options)
-
-
-class DailySalesRow(serializers.Serializer):
-    """One business date, net of returns and voids."""
-
-    business_date = serializers.DateField()
-    documents = serializers.IntegerField()
-    lines = serializers.IntegerField()
-    units = units()
-    revenue = money()
-
-
-class DailySalesTotals(serializers.Serializer):
-    documents = serializers.IntegerField()
-    lines = serializers.IntegerField()
-    units = units()
-    revenue = money()
-
-
-class DailySales(serializers.Serializer):
-    """Sales by business date; days without trade are left out."""
-
-    results = DailySalesRow(many=True)
-    totals = DailySalesTotals()
-
-
-class SummaryTotals(serializers.Serializer):
-    products = serializers.IntegerField()
-    low = serializers.IntegerField()
-    out = serializers.IntegerField()
-    negative = serializers.IntegerField()
-    value_at_cost = money()
-    value_at_price = money()
-
-
-class SummaryRow(serializers.Serializer):
-    """One store now."""
-
-    store = serializers.CharField()
-    products = serializers.IntegerField()
-    low = serializers.IntegerField()
-    out = serializers.IntegerField()
-    negative = serializers.IntegerField()
-    value_at_cost = money()
-    value_at_price = money()
-
-
-class InventorySummary(serializers.Serializer):
-    """How each store stands now."""
-
-    results = SummaryRow(many=True)
-    totals = SummaryTotals()
-
-
-class LowStockRow(serializers.Serializer):
-    """One product that a store lacks, or will soon."""
-
-    store = serializers.CharField()
-    sku = serializers.CharField()
-    name = serializers.CharField()
-    name_ur = serializers.CharField()
-    unit = serializers.CharField()
-    on_hand = units()
-    reorder_point = units()
-    target_level = units(allow_null=True)
-    state = serializers.ChoiceField([(state, state) for state in StockLevel.State.values if state != "ok"])
-
-
-class LowStockTotals(serializers.Serializer):
-    items = serializers.IntegerField()
-    negative = serializers.IntegerField()
-    out = serializers.IntegerField()
-    low = serializers.IntegerField()
-
-
-class LowStock(serializers.Serializer):
-    """What is below zero, out or low now, the most urgent first."""
-
-    results = LowStockRow(many=True)
-    totals = LowStockTotals()
-
-
-class TopProductsRow(serializers.Serializer):
-    """One product, net of returns and voids."""
-
-    sku = serializers.CharField()
-    name = serializers.CharField()
-    name_ur = serializers.CharField()
-    unit = serializers.CharField()
-    units = units()
-    revenue = money()
-
-
-class TopProductsTotals(serializers.Serializer):
-    units = units()
-    revenue = money()
-
-
-class TopProducts(serializers.Serializer):
-    """What sold best. Totals are over these rows."""
-
-    results = TopProductsRow(many=True)
-    totals = TopProductsTotals()
 
 
 class CSVRenderer(BaseRenderer):
@@ -157,7 +45,7 @@ class CSVRenderer(BaseRenderer):
         return b"\xef\xbb\xbf" + file.getvalue().encode()
 
 
-TEXTS = frozenset({"store", "sku", "name", "name_ur", "unit", "state"})
+TEXTS = frozenset({"store", "sku", "name", "name_ur", "unit", "state", "category", "category_ur"})
 
 
 def cell(value, text: bool):
@@ -169,6 +57,11 @@ def cell(value, text: bool):
 
 def parameter(name, kind, description, **options):
     return OpenApiParameter(name, kind, description=description, **options)
+
+
+def number_parameter(name, description, most, usual):
+    shape = {"type": "integer", "minimum": 1, "maximum": most, "default": usual}
+    return parameter(name, shape, description)
 
 
 AREA_PARAMETERS = [
@@ -183,56 +76,6 @@ PERIOD_PARAMETERS = [
         "to", OpenApiTypes.DATE, "Last business date, included; at most 400 days in all. Without it: today."
     ),
 ]
-SALES = {
-    "results": [
-        {
-            "business_date": "2026-11-22",
-            "documents": 118,
-            "lines": 402,
-            "units": "731.250",
-            "revenue": "98120.50",
-        }
-    ],
-    "totals": {"documents": 118, "lines": 402, "units": "731.250", "revenue": "98120.50"},
-}
-FIGURES = {
-    "products": 483,
-    "low": 21,
-    "out": 6,
-    "negative": 1,
-    "value_at_cost": "1204310.75",
-    "value_at_price": "1398455.00",
-}
-SUMMARY = {"results": [{"store": "LHE-0001", **FIGURES}], "totals": FIGURES}
-LOW = {
-    "results": [
-        {
-            "store": "LHE-0001",
-            "sku": "SGR-0003",
-            "name": "Shakkar (loose)",
-            "name_ur": "شکر (کھلی)",
-            "unit": "kg",
-            "on_hand": "18.750",
-            "reorder_point": "20.000",
-            "target_level": "100.000",
-            "state": "low",
-        }
-    ],
-    "totals": {"items": 1, "negative": 0, "out": 0, "low": 1},
-}
-TOP = {
-    "results": [
-        {
-            "sku": "TEA-0001",
-            "name": "Tapal Danedar 190 g",
-            "name_ur": "ٹپال دانے دار",
-            "unit": "pc",
-            "units": "84.000",
-            "revenue": "35280.00",
-        }
-    ],
-    "totals": {"units": "84.000", "revenue": "35280.00"},
-}
 
 
 def report(summary: str, shape, example, parameters):
@@ -247,62 +90,125 @@ def report(summary: str, shape, example, parameters):
 
 @extend_schema(tags=["reports"])
 class ReportViews(KeyViews):
-    scopes = dict.fromkeys(
-        ("inventory_summary", "daily_sales", "low_stock", "top_products"), ApiKey.Scope.REPORTS_READ
-    )
     parameters = {
         "inventory_summary": AREA,
-        "low_stock": AREA,
+        "low_stock": AREA | {"limit"},
         "daily_sales": PERIOD,
         "top_products": PERIOD | {"by", "limit"},
+        "stock_value": AREA,
+        "dead_stock": AREA | {"days", "limit"},
+        "movement_summary": PERIOD,
+        "shrinkage": PERIOD | {"by", "limit"},
     }
-    problems = dict.fromkeys(scopes, ("not_found",))
+    scopes = dict.fromkeys(parameters, ApiKey.Scope.REPORTS_READ)
+    problems = dict.fromkeys(parameters, ("not_found",))
     renderer_classes = [JSONRenderer, CSVRenderer]
     pagination_class = None
     filter_backends = []
 
-    @report("Inventory summary", InventorySummary, SUMMARY, AREA_PARAMETERS)
+    @report("Inventory summary", shapes.InventorySummary, examples.SUMMARY, AREA_PARAMETERS)
     def inventory_summary(self, request):
         """What each store holds now: products, how many are low or out, and what it is worth at cost and at price."""
-        return self.told(InventorySummary, queries.inventory_summary(self.stores(), self.category()))
+        return self.told(shapes.InventorySummary, queries.inventory_summary(self.stores(), self.category()))
 
-    @report("Low stock", LowStock, LOW, AREA_PARAMETERS)
+    @report(
+        "Low stock",
+        shapes.LowStock,
+        examples.LOW,
+        [*AREA_PARAMETERS, number_parameter("limit", "How many, the most urgent first.", MOST_TOP, MOST_TOP)],
+    )
     def low_stock(self, request):
         """What is below zero, out, or at or below its reorder point now, the most urgent first."""
-        return self.told(LowStock, queries.low_stock(self.stores(), self.category()))
+        limit = self.number("limit", MOST_TOP, MOST_TOP)
+        return self.told(shapes.LowStock, queries.low_stock(self.stores(), self.category(), limit=limit))
 
-    @report("Daily sales", DailySales, SALES, PERIOD_PARAMETERS)
+    @report("Daily sales", shapes.DailySales, examples.SALES, PERIOD_PARAMETERS)
     def daily_sales(self, request):
         """Sales by the stores' own business dates, net of returns and voids."""
-        return self.told(DailySales, self.over(queries.daily_sales))
+        return self.told(shapes.DailySales, self.over(queries.daily_sales))
 
     @report(
         "Top products",
-        TopProducts,
-        TOP,
+        shapes.TopProducts,
+        examples.TOP,
         [
             *PERIOD_PARAMETERS,
             parameter("by", str, "What counts.", enum=["revenue", "units"], default="revenue"),
-            parameter(
-                "limit",
-                {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": USUAL_TOP},
-                "How many.",
-            ),
+            number_parameter("limit", "How many.", MOST_TOP, USUAL_TOP),
         ],
     )
     def top_products(self, request):
         """What sold best, net of returns and voids."""
-        by, limit = (
-            request.query_params.get("by", "revenue"),
-            request.query_params.get("limit", str(USUAL_TOP)),
+        by, limit = self.one_of("by", "revenue", "units"), self.number("limit", MOST_TOP, USUAL_TOP)
+        return self.told(shapes.TopProducts, self.over(queries.top_products, by=by, limit=limit))
+
+    @report("Stock value", shapes.StockValue, examples.VALUES, AREA_PARAMETERS)
+    def stock_value(self, request):
+        """What the goods on the shelves are worth now, by category: at cost, at price, and the difference."""
+        return self.told(shapes.StockValue, queries.stock_value(self.stores(), self.category()))
+
+    @report(
+        "Dead stock",
+        shapes.DeadStock,
+        examples.DEAD,
+        [
+            *AREA_PARAMETERS,
+            number_parameter("days", "Not sold for so many days.", queries.MAX_DAYS, queries.DEAD_DAYS),
+            number_parameter("limit", "How many, the most valuable first.", MOST_TOP, MOST_TOP),
+        ],
+    )
+    def dead_stock(self, request):
+        """What lies there and was not sold for some time, the most valuable first. A sale that was voided was no sale."""
+        days, limit = (
+            self.number("days", queries.MAX_DAYS, queries.DEAD_DAYS),
+            self.number("limit", MOST_TOP, MOST_TOP),
         )
-        if by not in ("revenue", "units"):
-            raise fault("/by", "invalid_choice", _("Choose one of %(words)s.") % {"words": "revenue, units"})
-        if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= MOST_TOP):
+        stores = self.stores()
+        return self.told(
+            shapes.DeadStock, queries.dead_stock(stores, self.today(), days, self.category(), limit)
+        )
+
+    @report("Movement summary", shapes.MovementSummary, examples.MOVEMENTS, PERIOD_PARAMETERS)
+    def movement_summary(self, request):
+        """What moved stock, by kind, net of voids. Units in less units out are by how much stock changed."""
+        return self.told(shapes.MovementSummary, self.over(queries.movement_summary))
+
+    @report(
+        "Shrinkage",
+        shapes.Shrinkage,
+        examples.SHRUNK,
+        [
+            *PERIOD_PARAMETERS,
+            parameter("by", str, "One row for each.", enum=["store", "product"], default="store"),
+            number_parameter(
+                "limit", "How many, by product the greatest loss first, by store by code.", MOST_TOP, MOST_TOP
+            ),
+        ],
+    )
+    def shrinkage(self, request):
+        """What left the shelves without being sold, at cost and in percent of the sales, net of voids."""
+        by, limit = self.one_of("by", "store", "product"), self.number("limit", MOST_TOP, MOST_TOP)
+        return self.told(shapes.Shrinkage, self.over(queries.shrinkage, by=by, limit=limit))
+
+    def one_of(self, name: str, *words: str) -> str:
+        """The parameter `name`, one of `words`; the first of them when it is not given."""
+        found = self.request.query_params.get(name, words[0])
+        if found not in words:
             raise fault(
-                "/limit", "out_of_range", _("The limit is a number from 1 to %(most)d.") % {"most": MOST_TOP}
+                f"/{name}", "invalid_choice", _("Choose one of %(words)s.") % {"words": ", ".join(words)}
             )
-        return self.told(TopProducts, self.over(queries.top_products, by=by, limit=int(limit)))
+        return found
+
+    def number(self, name: str, most: int, usual: int) -> int:
+        """The parameter `name`, a whole number from 1 to `most`; `usual` when it is not given."""
+        text = self.request.query_params.get(name, str(usual))
+        if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= most):
+            raise fault(
+                f"/{name}",
+                "out_of_range",
+                _("This is a number from 1 to %(most)d.") % {"most": most},
+            )
+        return int(text)
 
     def told(self, shape, found: queries.Report) -> Response:
         self.columns = list(shape().fields["results"].child.fields)

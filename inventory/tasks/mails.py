@@ -37,7 +37,7 @@ READERS = (Membership.Role.OWNER, Membership.Role.MANAGER)
 
 
 @app.periodic(cron="*/5 * * * *")
-@app.task(queueing_lock="mail_low_stock")
+@app.task(name="inventory.tasks.mail_low_stock", queueing_lock="mail_low_stock")
 def mail_low_stock(timestamp: int = 0) -> None:
     """Tells owners and managers what ran low since they were told last. Runs every five minutes."""
     close_old_connections()  # the server may have been started anew since the last run
@@ -56,7 +56,10 @@ def gather() -> int:
     waiting = LowStockAlert.objects.open().filter(digest=None).order_by().values("store").distinct()
     told_lately = AlertDigest.objects.filter(created_at__gt=timezone.now() - QUIET).values("store")
     stores = (
-        Store.objects.filter(pk__in=waiting).exclude(pk__in=told_lately).exclude(status=Store.Status.CLOSED)
+        # Who practises is not told at night that practice goods run low.
+        Store.objects.filter(pk__in=waiting, sandbox=False)
+        .exclude(pk__in=told_lately)
+        .exclude(status=Store.Status.CLOSED)
     )
     return sum(gather_store(store) for store in stores.order_by("pk"))
 

@@ -238,6 +238,9 @@ def profile(request):
         update_session_auth_hash(request, password_form.user)
         messages.success(request, _("The password is changed."))
         return redirect("profile")
-    return render(
-        request, "stores/profile.html", {"language_form": language_form, "password_form": password_form}
-    )
+    context = {
+        "language_form": language_form,
+        "password_form": password_form,
+        "is_owner": Store.objects.owned_by(request.user).exists(),
+    }
+    return render(request, "stores/profile.html", context)

@@ -1,0 +1,1 @@
+"""The catalogue for partners, as addresses of the API."""

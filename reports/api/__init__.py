@@ -1,0 +1,1 @@
+"""Reports for partners, as addresses of the API."""

@@ -1,0 +1,86 @@
+"""What was sold, by the day and by the product."""
+
+from datetime import date
+
+from django.db.models import Count, Q, QuerySet, Sum
+
+from catalog.models import Category
+from inventory.models import Kind, Movement
+from reports.models import DailyStock
+from reports.queries.answers import GRAM, PAISA, Report, check_period, totals_of, tree_of
+from stores.models import Store
+
+
+def daily_sales(stores: QuerySet[Store], start: date, end: date, category: Category | None = None) -> Report:
+    """What was sold on each business date from `start` to `end`, both included, net of returns and voids.
+
+    Rows: business_date, documents (sales), lines, units, revenue (rupees); days without trade are left out. A return or
+    a void counts on the day on which it happened. With `category` (and those that nest in it), a sale counts once
+    however many of its lines belong there. One query, two with a category. Refuses what `check_period` refuses.
+    """
+    check_period(start, end)
+    per_day = days_of(stores, start, end, category).values("business_date")
+    per_day = per_day.annotate(n=Sum("documents"), m=Sum("lines"), q=Sum("sold"), r=Sum("revenue")).order_by(
+        "business_date"
+    )
+    baskets = baskets_with(stores, start, end, category) if category else {}
+    rows = [
+        {
+            "business_date": day,
+            "documents": baskets.get(day, 0) if category else documents,
+            "lines": lines,
+            "units": units,
+            "revenue": revenue,
+        }
+        for day, documents, lines, units, revenue in per_day.values_list("business_date", "n", "m", "q", "r")
+    ]
+    rows = [row for row in rows if row["documents"] or row["lines"] or row["units"] or row["revenue"]]
+    return Report(rows, totals_of(rows, documents=0, lines=0, units=GRAM, revenue=PAISA))
+
+
+def days_of(
+    stores: QuerySet[Store], start: date, end: date, category: Category | None
+) -> QuerySet[DailyStock]:
+    """The products' days of a period in `stores`, of one category and what nests in it."""
+    days = DailyStock.objects.filter(store__in=stores.values("pk"), business_date__range=(start, end))
+    return days.filter(product__category__in=tree_of(category)) if category else days
+
+
+def baskets_with(stores: QuerySet[Store], start: date, end: date, category: Category) -> dict[date, int]:
+    """Per business date, how many sales hold a line of `category`, less those that were voided on that date.
+
+    A day of a product cannot tell which of its lines stood in one basket, so this alone is asked of the ledger, by its
+    index on (store, business_date).
+    """
+    lines = Movement.objects.filter(
+        store__in=stores.values("pk"),
+        business_date__range=(start, end),
+        kind=Kind.SALE,
+        product__category__in=tree_of(category),
+    )
+    sold = Count("document", distinct=True, filter=Q(reverses=None))
+    voided = Count("document", distinct=True, filter=Q(reverses__isnull=False))
+    return dict(lines.values("business_date").annotate(n=sold - voided).values_list("business_date", "n"))
+
+
+def top_products(
+    stores: QuerySet[Store],
+    start: date,
+    end: date,
+    category: Category | None = None,
+    by: str = "revenue",
+    limit: int | None = 20,
+) -> Report:
+    """The products that sold best from `start` to `end`, by "revenue" (rupees) or "units", net of returns and voids.
+
+    Rows: sku, name, name_ur, unit, units, revenue; at most `limit` (None: all), equal ones in the order of their sku.
+    Totals are over these rows. One query. Refuses what `check_period` refuses.
+    """
+    check_period(start, end)
+    keys = {"revenue": ("-r", "-q"), "units": ("-q", "-r")}[by]
+    sold = days_of(stores, start, end, category).values("product").annotate(q=Sum("sold"), r=Sum("revenue"))
+    sold = sold.exclude(q=0, r=0).order_by(*keys, "product__sku")[:limit]
+    names = ("sku", "name", "name_ur", "unit", "units", "revenue")
+    columns = ("product__sku", "product__name", "product__name_ur", "product__unit", "q", "r")
+    rows = [dict(zip(names, row, strict=True)) for row in sold.values_list(*columns)]
+    return Report(rows, totals_of(rows, units=GRAM, revenue=PAISA))
