@@ -61,16 +61,21 @@ def tell(changes: Sequence[Change], key: ApiKey) -> list[dict]:
     documents = documents_of([change for change in changes if change.type == Type.MOVEMENT_CREATED], stores)
     products = products_of(changes)
 
+    # One of each for all rows: making a serializer costs more than using it.
+    as_document, as_level = DocumentEventSerializer(context=context), LevelEventSerializer()
+    as_product = ProductSerializer(context=context)
+
     def data(change: Change) -> dict | None:
         if change.type == Type.MOVEMENT_CREATED:
             document = documents.get(change.subject)
-            return document and DocumentEventSerializer(document, context=context).data
+            return document and as_document.to_representation(document)
         product = products.get(change.subject)
         if product is None:
             return None
         if change.type in LEVELS:
-            return LevelEventSerializer(level_then(change, stores.get(change.store_id), product)).data
-        return ProductSerializer(product, context=context).data
+            then = level_then(change, stores.get(change.store_id), product)
+            return as_level.to_representation(then)
+        return as_product.to_representation(product)
 
     return [
         {

@@ -1,10 +1,9 @@
-"""Examples for the schema: the same small story everywhere."""
+"""Examples for the schema: the same small story everywhere, in the practice store, so that it can be tried with a test key."""
 
 SALE = {
-    "store": "LHE-0001",
+    "store": "TEST-0001",
     "kind": "sale",
     "reference": "0197a4c2-6f1e-7c3b-9d55-2f0b8e6a1c44",
-    "occurred_at": "2026-11-22T09:41:07+05:00",
     "lines": [
         {"barcode": "2100050000000", "quantity": "1.250", "unit_price": "165.00"},
         {"sku": "TEA-0001", "quantity": "2", "unit_price": "420.00"},
@@ -38,7 +37,7 @@ TEA = SUGAR | {
 ROW = {
     "id": 991,
     "number": "S-000991",
-    "store": "LHE-0001",
+    "store": "TEST-0001",
     "kind": "sale",
     "reference": "0197a4c2-6f1e-7c3b-9d55-2f0b8e6a1c44",
     "occurred_at": "2026-11-22T04:41:07Z",
@@ -54,7 +53,7 @@ ROW = {
 }
 DOCUMENT = ROW | {"oversold": False, "lines": [SUGAR, TEA]}
 RECEIPT = {
-    "store": "LHE-0001",
+    "store": "TEST-0001",
     "kind": "stock_in",
     "reference": "delivery-7731",
     "lines": [{"sku": "TEA-0001", "quantity": "24", "unit_cost": "385.00"}],
@@ -75,7 +74,7 @@ VOID = ROW | {
     ],
 }
 ONE_LINE = {
-    "store": "LHE-0001",
+    "store": "TEST-0001",
     "kind": "wastage",
     "sku": "SGR-0003",
     "quantity": "0.500",
@@ -88,7 +87,7 @@ MOVEMENT = {
     "document": 993,
     "number": "W-000993",
     "reference": "waste-14",
-    "store": "LHE-0001",
+    "store": "TEST-0001",
     "kind": "wastage",
     "movement_type": "wastage",
     "quantity": "-0.500",
@@ -103,7 +102,7 @@ MOVEMENT = {
 }
 LEVEL = {
     "id": 77,
-    "store": "LHE-0001",
+    "store": "TEST-0001",
     "sku": "SGR-0003",
     "name": "Shakkar (loose)",
     "unit": "kg",
@@ -147,16 +146,16 @@ EVENT = {
     "id": "evt_20417",
     "type": "movement.created",
     "timestamp": "2026-11-22T04:41:09.120000Z",
-    "store": "LHE-0001",
+    "store": "TEST-0001",
     "data": {name: value for name, value in DOCUMENT.items() if name != "voided_by"},
 }
 LOW = {
     "id": "evt_20418",
     "type": "stock.low",
     "timestamp": "2026-11-22T04:41:09.120000Z",
-    "store": "LHE-0001",
+    "store": "TEST-0001",
     "data": {
-        "store": "LHE-0001",
+        "store": "TEST-0001",
         "sku": "SGR-0003",
         "name": "Shakkar (loose)",
         "on_hand": "18.750",

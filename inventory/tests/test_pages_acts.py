@@ -320,7 +320,7 @@ def test_a_cashier_receives_without_seeing_or_setting_a_cost(client, cashier, st
     answer = entry("receipt", ("GHE-0001", "1", {"cost": "1"}))
     assert Movement.objects.get(document__reference="ref-1").unit_cost == 500, "the usual cost"
     document = client.get(answer["Location"]).text
-    assert "500" not in document
+    assert "Rs 500" not in document
     assert "at cost" not in document
 
 

@@ -119,7 +119,12 @@ class KeyScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema):
         return [
-            {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "kir_live_..."},
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-API-Key",
+                "description": "kir_live_... or kir_test_...",
+            },
             {"type": "http", "scheme": "bearer", "description": "The same key as a bearer token."},
         ]
 
