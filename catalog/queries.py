@@ -57,14 +57,21 @@ def clean_code(text: str) -> str:
     return code
 
 
+def forms_of(code: str) -> list[tuple[str, Decimal | None]]:
+    """The barcodes that a scanned `code` may be, the likeliest first; the item of a weight label with its weight (kg)."""
+    clean = clean_code(code)
+    forms = [(clean, None)] if clean == code.strip() else [(clean, None), (code.strip(), None)]
+    label = weight_label(clean)
+    return [*forms, label] if label else forms
+
+
 def scan_many(codes: Iterable[str], store: Store | None = None, at=None) -> dict[str, Scan]:
     """What each of `codes` stands for, in two queries however many there are; unknown ones are left out.
 
     With `store`, products carry their `price` there at the instant `at` (default now).
     """
-    wanted = {code: [clean_code(code), code.strip()] for code in codes}
-    weights = {code: label for code in wanted if (label := weight_label(clean_code(code)))}
-    every = {form for forms in wanted.values() for form in forms} | {item for item, _kg in weights.values()}
+    wanted = {code: forms_of(code) for code in codes}
+    every = {form for forms in wanted.values() for form, _kg in forms}
     rows = {row.code: row for row in Barcode.objects.filter(code__in=every).select_related("pack")}
     products = Product.objects.filter(pk__in={row.product_id for row in rows.values()}).select_related(
         "category"
@@ -72,10 +79,7 @@ def scan_many(codes: Iterable[str], store: Store | None = None, at=None) -> dict
     products = (products.priced(store, at) if store else products).in_bulk() if rows else {}
     found = {}
     for code, forms in wanted.items():
-        row, quantity = next((rows[form] for form in forms if form in rows), None), None
-        if row is None and code in weights:
-            item, quantity = weights[code]
-            row = rows.get(item)
+        row, quantity = next(((rows[form], kg) for form, kg in forms if form in rows), (None, None))
         if row is not None:
             found[code] = Scan(products[row.product_id], row.pack, quantity)
     return found

@@ -280,23 +280,33 @@ class RateCounter(PostgresCache):
         super().__init__(table, params)
         self._counted = threading.local()
 
+    def counting(self, asked: str) -> str:
+        """A statement, or a part of one (WITH), that counts one under each (key, seconds to live) that the query `asked`
+        gives, and returns each number. Keys are those of `make_key`.
+
+        The partners' API counts a request where it asks for its key: in a statement that commits by itself, as ours do.
+        """
+        return f"""
+            INSERT INTO {self.table} AS kept (key, number, expires)
+            SELECT key, 1, now() + make_interval(secs => seconds) FROM ({asked}) AS asked (key, seconds)
+            ON CONFLICT (key) DO UPDATE SET
+                number = CASE WHEN kept.expires <= now() THEN 1 ELSE kept.number + 1 END,
+                expires = CASE WHEN kept.expires <= now() THEN excluded.expires ELSE kept.expires END
+            RETURNING number
+            """  # noqa: S608  (the table's name is an identifier)
+
+    def counted(self, number: int) -> None:
+        """What `counting` gave; now and then what has run out is removed."""
+        if number == 1:
+            self._sweep()
+
     def add(self, key, value, timeout=DEFAULT_TIMEOUT, version=None):
         self._counted.last = None
         if value != 1:
             return super().add(key, value, timeout, version)
         made = self._key(key, version)
-        count = self._run(
-            """
-            INSERT INTO {t} AS kept (key, number, expires)
-            VALUES (%s, 1, now() + make_interval(secs => %s::float8))
-            ON CONFLICT (key) DO UPDATE SET
-                number = CASE WHEN kept.expires <= now() THEN 1 ELSE kept.number + 1 END,
-                expires = CASE WHEN kept.expires <= now() THEN excluded.expires ELSE kept.expires END
-            RETURNING number
-            """,
-            made,
-            self._seconds(timeout),
-        )[0][0]
+        rows = self.counting("SELECT %s::text, %s::float8")
+        count = self._run(rows, made, self._seconds(timeout))[0][0]
         if count == 1:
             self._sweep()
             return True

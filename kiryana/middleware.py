@@ -7,9 +7,14 @@ import uuid
 from urllib.parse import unquote
 
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import connection
 from django.http import HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils import timezone, translation
+from django_otp.middleware import OTPMiddleware
+from pghistory.middleware import HistoryMiddleware
 
 from kiryana.logs import redact, shown_path
 from kiryana.request_log import Row, request_log
@@ -216,6 +221,36 @@ def sent_method(request) -> str:
     return request.META.get("REQUEST_METHOD", "")
 
 
+def of_pages(middleware: type) -> type:
+    """`middleware` for pages alone: the API knows keys and nothing of sessions, so it is led past."""
+
+    class OfPages(middleware):
+        def __call__(self, request):
+            if request.path_info.startswith("/api/"):
+                return self.get_response(request)
+            return super().__call__(request)
+
+    return OfPages
+
+
+Sessions = of_pages(SessionMiddleware)
+SignedIn = of_pages(AuthenticationMiddleware)
+SecondFactor = of_pages(OTPMiddleware)
+Messages = of_pages(MessageMiddleware)
+
+
+class PriceHistory(HistoryMiddleware):
+    """Notes who stands behind a price change, where products are changed; all other statements are left as they are."""
+
+    PLACES = ("/admin/", "/api/v1/products/")
+
+    def __call__(self, request):
+        if request.path_info.startswith(self.PLACES):
+            return super().__call__(request)
+        return self.get_response(request)
+
+
+@of_pages
 class UserLanguage:
     """A signed-in reader gets the language of his profile, whatever the phone asks for."""
 

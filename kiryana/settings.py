@@ -103,15 +103,15 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "kiryana.middleware.Sessions",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django_otp.middleware.OTPMiddleware",
+    "kiryana.middleware.SignedIn",
+    "kiryana.middleware.SecondFactor",
     "kiryana.middleware.UserLanguage",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "pghistory.middleware.HistoryMiddleware",
+    "kiryana.middleware.Messages",
+    "kiryana.middleware.PriceHistory",
 ]
 
 ROOT_URLCONF = "kiryana.urls"
@@ -137,6 +137,8 @@ TEMPLATES = [
 # Statements of the web process are limited (kiryana/wsgi.py sets the two variables); commands are not.
 STATEMENT_TIMEOUT = os.environ.get("STATEMENT_TIMEOUT", "0")
 LOCK_TIMEOUT = os.environ.get("LOCK_TIMEOUT", "0")
+# From which use on the statements of a sale stay prepared; None where the server of the next one may be another's.
+PREPARED_AFTER = 2 if flag("PREPARED_STATEMENTS", default=True) else None
 
 
 def database() -> dict:
@@ -165,9 +167,9 @@ def database() -> dict:
         "PORT": given.pop("port", ""),
     }
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "kiryana.postgresql",
         **known,
-        "OPTIONS": {**given, "options": options.strip()},
+        "OPTIONS": {**given, "options": options.strip(), "prepare_threshold": PREPARED_AFTER},
         # Each thread keeps its connection: connecting anew for a request costs four times the request itself.
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,

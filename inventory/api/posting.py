@@ -1,15 +1,14 @@
 """From what a partner sent to a document in the ledger: the same road for one line, one document and a batch."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from catalog.models import Product
-from catalog.queries import Scan, scan_many
+from catalog.queries import Scan, forms_of
 from inventory.filters import OLD_KINDS
 from inventory.models import COSTED, PRICED, Document, Kind, Reason
+from inventory.queries import Named, meant_by
 from inventory.services import (
     Actor,
     AlreadyReversed,
@@ -30,41 +29,53 @@ AS_THEY_ARE = (AlreadyReversed, ReferenceReused, StoreNotOpen)
 REASON_FOR = {use.value: use for use in Reason.MANUAL}
 
 
-@dataclass
 class Desk:
-    """What the documents of one request have in common, asked for once: the key's stores and the coded reasons."""
+    """What the documents of one request name, asked for at once: their stores, products with their prices, reasons.
 
-    key: ApiKey
-    stores: dict[str, Store]
-    reasons: dict[str, Reason]
+    One query, whatever the number of documents and lines.
+    """
 
-    @classmethod
-    def of(cls, key: ApiKey, store_codes: Iterable[str], reason_codes: Iterable[str | None]) -> "Desk":
-        """Asks for those that are named; at most two queries."""
-        codes = {code for code in reason_codes if code}
-        return cls(
-            key,
-            {store.code: store for store in Store.objects.for_key(key).filter(code__in=set(store_codes))},
-            {reason.code: reason for reason in Reason.objects.filter(code__in=codes, active=True)}
-            if codes
-            else {},
-        )
+    def __init__(self, key: ApiKey, documents: Iterable[dict]):
+        self.key, self.now = key, timezone.now()
+        self.found = meant_by(key, {one for given in documents for one in self.named_by(given)})
+        self.stores = {named.store: meant.store for named, meant in self.found.items()}
+        self.reasons = {named.reason: meant.reason for named, meant in self.found.items() if meant.reason}
 
-    def reason(self, code: str | None, use: str | None) -> Reason | None:
-        """The active reason `code` for this use; refuses any other."""
-        if code is None:
-            return None
-        found = self.reasons.get(code)
-        if use is None:
-            raise fault("/reason", "not_allowed", _("This kind of document has no reason."))
-        if found is None or found.use != use:
-            known = (
-                Reason.objects.filter(use=use, active=True).order_by("code").values_list("code", flat=True)
-            )
-            raise fault(
-                "/reason", "invalid_choice", _("Choose one of %(codes)s.") % {"codes": ", ".join(known)}
-            )
-        return found
+    def named_by(self, given: dict) -> Iterator[Named]:
+        """Everything that a document names, each form of each barcode."""
+        at = given.get("occurred_at") or self.now
+        head = Named(given["store"], at, None, None, given.get("reason"))
+        for line in given.get("lines", (given,)):
+            if "barcode" in line:
+                for form, _kg in forms_of(line["barcode"]):
+                    yield head._replace(barcode=form)
+            else:
+                yield head._replace(sku=line["sku"])
+
+    def scan(self, given: dict, line: dict) -> Scan | None:
+        """The product, pack and weight of one line of a document; None where there is no such product."""
+        at = given.get("occurred_at") or self.now
+        head = Named(given["store"], at, None, None, given.get("reason"))
+        if "barcode" not in line:
+            product = self.found[head._replace(sku=line["sku"])].product
+            return Scan(product) if product else None
+        for form, kg in forms_of(line["barcode"]):
+            meant = self.found[head._replace(barcode=form)]
+            if meant.product:
+                return Scan(meant.product, meant.pack, kg)
+        return None
+
+
+def reason_for(code: str | None, use: str | None, found: Reason | None) -> Reason | None:
+    """The active reason `code` for this use; refuses any other."""
+    if code is None:
+        return None
+    if use is None:
+        raise fault("/reason", "not_allowed", _("This kind of document has no reason."))
+    if found is None or found.use != use:
+        known = Reason.objects.filter(use=use, active=True).order_by("code").values_list("code", flat=True)
+        raise fault("/reason", "invalid_choice", _("Choose one of %(codes)s.") % {"codes": ", ".join(known)})
+    return found
 
 
 def reference_of(request, given: str | None, required: bool) -> str | None:
@@ -98,16 +109,17 @@ def reference_required() -> Invalid:
 def post(desk: Desk, given: dict, reference: str | None, one_line: bool = False) -> Posted:
     """Records what `given` (a DocumentInput, or a MovementInput with `one_line`) says; refuses with a Problem.
 
-    The number of queries does not depend on the number of lines. Movements come with their product, pack and store.
+    One more query than the desk's own, whatever the number of lines. Movements come with their product, pack and store.
     """
     store = desk.stores.get(given["store"])
     if store is None:
         raise no_such_store()
     kind = OLD_KINDS.get(given["kind"], given["kind"])
-    reason = desk.reason(given.get("reason"), REASON_FOR.get(kind))
+    code = given.get("reason")
+    reason = reason_for(code, REASON_FOR.get(kind), desk.reasons.get(code))
     said = [given] if one_line else given["lines"]
     try:
-        scans = products_of(said, store, given.get("occurred_at") or timezone.now())
+        scans = products_of(desk, given, said)
         lines = [line_of(index, line, scans[index], kind) for index, line in enumerate(said)]
         posted = post_document(
             store=store, kind=kind, lines=lines, actor=Actor.by_key(desk.key), reference=reference,
@@ -124,16 +136,9 @@ def post(desk: Desk, given: dict, reference: str | None, one_line: bool = False)
     return dressed(posted, store, reason, lines)
 
 
-def products_of(said: list[dict], store: Store, at) -> list[Scan]:
-    """The product of each line, priced in `store` at `at`; at most three queries. Refuses every line whose product is unknown."""
-    codes, skus = (
-        {line["barcode"] for line in said if "barcode" in line},
-        {line["sku"] for line in said if "sku" in line},
-    )
-    scans = scan_many(codes, store, at) if codes else {}
-    rows = Product.objects.filter(sku__in=skus).priced(store, at).defer("search_text") if skus else []
-    by_sku = {product.sku: Scan(product) for product in rows}
-    found = [scans.get(line["barcode"]) if "barcode" in line else by_sku.get(line["sku"]) for line in said]
+def products_of(desk: Desk, given: dict, said: list[dict]) -> list[Scan]:
+    """The product of each line of `given`. Refuses every line whose product is unknown."""
+    found = [desk.scan(given, line) for line in said]
     faults = [
         Fault(
             f"/lines/{index}/{'barcode' if 'barcode' in said[index] else 'sku'}",

@@ -18,7 +18,7 @@ from inventory.api.inputs import (
     MovementInput,
     ReversalInput,
 )
-from inventory.api.posting import Desk, post, problem_of, reference_of, reference_required
+from inventory.api.posting import Desk, post, problem_of, reason_for, reference_of, reference_required
 from inventory.api.shapes import (
     BatchSerializer,
     DocumentRowSerializer,
@@ -29,8 +29,9 @@ from inventory.api.shapes import (
 from inventory.filters import DocumentFilter, LevelFilter, MovementFilter
 from inventory.models import Document, Movement, Reason, StockLevel
 from inventory.services import Actor, Posted, Refused, reverse_document
-from stores.api.base import KeyViews, check_match, entity_tag, store_of, valid
-from stores.authentication.problems import CODES, Fault, Problem, problem_of_database
+from stores.api.base import KeyViews, check_match, entity_tag, store_of, taken
+from stores.api.fields import kept
+from stores.authentication.problems import CODES, Fault, Invalid, Problem, problem_of_database
 from stores.models import ApiKey
 
 Scope = ApiKey.Scope
@@ -192,11 +193,10 @@ class MovementViews(StoreDataViews, mixins.ListModelMixin):
         """A document of one line. With a reference it is safe to send it again; without one, it is recorded each time."""
         given = self.read(MovementInput)
         reference = reference_of(request, given.get("reference"), required=False)
-        desk = Desk.of(self.key, [given["store"]], [given.get("reason")])
-        posted = post(desk, given, reference, one_line=True)
+        posted = post(Desk(self.key, [given]), given, reference, one_line=True)
         return answer(
             posted,
-            self.get_serializer(posted.movements[0]).data,
+            kept(MovementSerializer, sees_cost=self.sees_cost).to_representation(posted.movements[0]),
             "api:movement",
             posted.movements[0].pk,
             request,
@@ -251,7 +251,7 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
     def shown(self, posted: Posted) -> dict:
         """A document with its lines."""
         posted.document.lines, posted.document.oversold = posted.movements, posted.flagged
-        return DocumentSerializer(posted.document, context=self.get_serializer_context()).data
+        return kept(DocumentSerializer, sees_cost=self.sees_cost).to_representation(posted.document)
 
     @extend_schema(
         summary="Record a document",
@@ -273,8 +273,7 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
         """A sale, a delivery, a correction: all its lines are recorded, or none."""
         given = self.read(DocumentInput)
         reference = reference_of(request, given.get("reference"), required=True)
-        desk = Desk.of(self.key, [given["store"]], [given.get("reason")])
-        posted = post(desk, given, reference)
+        posted = post(Desk(self.key, [given]), given, reference)
         return answer(posted, self.shown(posted), "api:document", posted.document.pk, request)
 
     @extend_schema(
@@ -297,7 +296,9 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
         given = self.read(ReversalInput)
         reference = reference_of(request, given.get("reference"), required=True)
         document = get_object_or_404(Document.objects.for_key(self.key).select_related("store"), pk=id)
-        reason = Desk.of(self.key, [], [given["reason"]]).reason(given["reason"], Reason.Use.REVERSAL)
+        code = given["reason"]
+        known = Reason.objects.filter(code=code, active=True).first()
+        reason = reason_for(code, Reason.Use.REVERSAL, known)
         try:
             posted = reverse_document(
                 document=document,
@@ -338,17 +339,29 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
         Send the whole batch again when the answer was lost: what was recorded is answered as replayed.
         """
         sent = self.read(BatchInput)["documents"]
-        read = [DocumentInput(data=document) for document in sent]
-        good = [one.validated_data for one in read if one.is_valid()]
-        desk = Desk.of(self.key, [one["store"] for one in good], [one.get("reason") for one in good])
-        return Response({"results": [self.verdict(desk, index, one) for index, one in enumerate(read)]})
+        read = [self.read_one(document) for document in sent]
+        desk = Desk(self.key, [given for given in read if not isinstance(given, Invalid)])
+        rows = enumerate(zip(sent, read, strict=True))
+        return Response({"results": [self.verdict(desk, index, raw, given) for index, (raw, given) in rows]})
 
-    def verdict(self, desk: Desk, index: int, read: DocumentInput) -> dict:
-        """Records one document of a batch and says what became of it."""
-        raw = read.initial_data.get("reference") if isinstance(read.initial_data, dict) else None
-        verdict = {"index": index, "status": "rejected", "reference": raw if isinstance(raw, str) else None}
+    def read_one(self, raw) -> dict | Invalid:
+        """What one document of a batch says, or what is wrong with it."""
         try:
-            given = valid(read)
+            return taken(kept(DocumentInput), raw)
+        except Invalid as problem:
+            return problem
+
+    def verdict(self, desk: Desk, index: int, raw, given: dict | Invalid) -> dict:
+        """Records one document of a batch and says what became of it."""
+        reference = raw.get("reference") if isinstance(raw, dict) else None
+        verdict = {
+            "index": index,
+            "status": "rejected",
+            "reference": reference if isinstance(reference, str) else None,
+        }
+        try:
+            if isinstance(given, Invalid):
+                raise given
             if "reference" not in given:
                 raise reference_required()
             posted = post(desk, given, given["reference"])

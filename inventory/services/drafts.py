@@ -116,7 +116,7 @@ def draft_document(
 
     Every wrong line is named in the refusal, not only the first.
     """
-    if kind not in Kind.values:
+    if kind not in SIGN:
         raise InvalidDocument(_("Unknown kind of movement."), code="invalid_choice", field="kind")
     if not lines:
         raise InvalidDocument(_("A document needs at least one line."), code="empty", field="lines")

@@ -1,6 +1,8 @@
 """Posting: one statement inserts documents with all their movements; the database moves the levels (sql/posting.sql)."""
 
+import json
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -79,7 +81,7 @@ def post_document(
             return posted_before(first)
         raise
     try:
-        with transaction.atomic():
+        with by_itself():
             written = insert_documents(store, [draft])
     except (IntegrityError, DataError) as error:
         raise explain(error, store, [draft], lines) from error
@@ -151,7 +153,7 @@ def reverse_document(
         for original in originals
     ]
     try:
-        with transaction.atomic():
+        with by_itself():
             written = insert_documents(store, [draft])
     except (IntegrityError, DataError) as error:
         # The same void sent twice meets the first one here; anything else is a second void.
@@ -167,20 +169,19 @@ def reverse_document(
 
 # One statement for any number of documents of one store and any number of lines. Lines are inserted in the order of
 # (product, document, line), which is the order in which the levels are locked: two baskets can never wait for each other
-# (R2). A reference that exists already inserts nothing at all.
+# (R2). A reference that exists already inserts nothing at all. The values are two texts: so it is one prepared statement,
+# whatever is null in it.
 POST = """
 WITH d AS (
     INSERT INTO inventory_document
         (store_id, kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason_id, notes,
          reverses_id, returns_id, source, user_id, api_key_id)
-    SELECT %(store)s, kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason_id, notes,
-           reverses_id, returns_id, source, user_id, api_key_id
-    FROM unnest(%(kind)s::text[], %(reference)s::text[], %(fingerprint)s::bytea[], %(occurred_at)s::timestamptz[],
-                %(business_date)s::date[], %(total)s::numeric[], %(line_count)s::int[], %(reason)s::bigint[],
-                %(notes)s::text[], %(reverses)s::bigint[], %(returns)s::bigint[], %(source)s::text[], %(user)s::bigint[],
-                %(api_key)s::bigint[])
-      AS given (kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason_id, notes,
-                reverses_id, returns_id, source, user_id, api_key_id)
+    SELECT %(store)s::bigint, kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason, notes,
+           reverses, returns, source, "user", api_key
+    FROM json_to_recordset(%(documents)s::json)
+      AS given (kind text, reference text, fingerprint bytea, occurred_at timestamptz, business_date date, total numeric,
+                line_count int, reason bigint, notes text, reverses bigint, returns bigint, source text, "user" bigint,
+                api_key bigint)
     ORDER BY reference
     ON CONFLICT (store_id, reference) DO NOTHING
     RETURNING id, store_id, kind, reference, reason_id, occurred_at, recorded_at, business_date
@@ -188,17 +189,15 @@ WITH d AS (
 INSERT INTO inventory_movement
     (document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product_id, quantity,
      entered_quantity, entered_pack_id, unit_price, line_total, unit_cost, oversell, reverses_id, returns_id)
-SELECT d.id, d.store_id, d.kind, d.reason_id, d.occurred_at, d.recorded_at, d.business_date, l.line_no, l.product_id,
-       l.quantity, l.entered_quantity, l.entered_pack_id, l.unit_price, l.line_total, l.unit_cost, l.oversell,
-       l.reverses_id, l.returns_id
-FROM d JOIN unnest(%(line_document)s::text[], %(document_no)s::int[], %(line_no)s::int[], %(line_product)s::bigint[],
-                   %(line_quantity)s::numeric[], %(line_entered_quantity)s::numeric[], %(line_entered_pack)s::bigint[],
-                   %(line_unit_price)s::numeric[], %(line_line_total)s::numeric[], %(line_unit_cost)s::numeric[],
-                   %(line_oversell)s::text[], %(line_reverses)s::bigint[], %(line_returns)s::bigint[])
-  AS l (reference, document_no, line_no, product_id, quantity, entered_quantity, entered_pack_id, unit_price,
-        line_total, unit_cost, oversell, reverses_id, returns_id)
+SELECT d.id, d.store_id, d.kind, d.reason_id, d.occurred_at, d.recorded_at, d.business_date, l.line_no, l.product,
+       l.quantity, l.entered_quantity, l.entered_pack, l.unit_price, l.line_total, l.unit_cost, l.oversell, l.reverses,
+       l.returns
+FROM d JOIN json_to_recordset(%(lines)s::json)
+  AS l (reference text, document_no int, line_no int, product bigint, quantity numeric, entered_quantity numeric,
+        entered_pack bigint, unit_price numeric, line_total numeric, unit_cost numeric, oversell text, reverses bigint,
+        returns bigint)
   ON l.reference = d.reference
-ORDER BY l.product_id, l.document_no, l.line_no
+ORDER BY l.product, l.document_no, l.line_no
 RETURNING *
 )
 """
@@ -214,57 +213,26 @@ RETURNED = (
     "id", "line_no", "product_id", "quantity", "entered_quantity", "entered_pack_id", "unit_price", "line_total", "unit_cost",
     "cost_estimated", "oversell", "balance_after", "average_cost_after", "seq", "reverses_id", "returns_id", "late",
 )  # fmt: skip
-ROW = (
-    "product",
-    "quantity",
-    "entered_quantity",
-    "entered_pack",
-    "unit_price",
-    "line_total",
-    "unit_cost",
-    "oversell",
-    "reverses",
-    "returns",
-)
-COLUMNS = (
-    "kind",
-    "reference",
-    "fingerprint",
-    "occurred_at",
-    "business_date",
-    "total",
-    "notes",
-    "reverses",
-    "returns",
-    "source",
-    "user",
-    "api_key",
-)
 
 
 def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = True) -> dict[str, list]:
     """Inserts the documents with all their lines in one statement; returns what was written (see ANSWER) by reference.
 
-    Those whose reference exists already are left out. References must differ. Call it inside a transaction. An import
-    that has no use for the thousands of lines it wrote goes without an `answer`.
+    Those whose reference exists already are left out. References must differ. The statement is a transaction of its own,
+    or a part of the caller's. An import that has no use for the thousands of lines it wrote goes without an `answer`.
     """
-    documents = [draft.document for draft in drafts]
-    rows = [
-        (draft.document["reference"], number, row)
-        for number, draft in enumerate(drafts)
-        for row in draft.rows
-    ]
-    given = {column: [document[column] for document in documents] for column in COLUMNS}
-    given |= {f"line_{column}": [row[column] for _reference, _number, row in rows] for column in ROW}
-    given |= {
-        "store": store.pk,
-        "reason": [document["reason"].pk if document["reason"] else None for document in documents],
-        "line_count": [len(draft.rows) for draft in drafts],
-        "line_document": [reference for reference, _number, _row in rows],
-        "document_no": [number for _reference, number, _row in rows],
-        "line_no": [row["line_no"] for _reference, _number, row in rows],
+    documents, lines = [], []
+    for number, draft in enumerate(drafts):
+        said = draft.document
+        reason = said["reason"].pk if said["reason"] else None
+        documents.append(said | {"reason": reason, "line_count": len(draft.rows)})
+        lines += [row | {"reference": said["reference"], "document_no": number} for row in draft.rows]
+    given = {
+        "store": str(store.pk),
+        "documents": json.dumps(documents, default=as_text),
+        "lines": json.dumps(lines, default=as_text),
     }
-    with connection.cursor() as cursor:
+    with connection.prepared() as cursor:
         if not answer:
             cursor.execute(POST + NO_ANSWER, given)
             return {}
@@ -273,6 +241,19 @@ def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = Tr
         for reference, *values in cursor.fetchall():
             answers.setdefault(reference, []).append(values)
     return answers
+
+
+def by_itself():
+    """Around one statement that may fail without harm: within a transaction of the caller's a savepoint, else nothing.
+
+    Outside of one a statement is a transaction already; BEGIN and COMMIT around it would be two more round trips.
+    """
+    return transaction.atomic() if connection.in_atomic_block else nullcontext()
+
+
+def as_text(value) -> str:
+    """What JSON has no form for, as PostgreSQL reads it."""
+    return "\\x" + value.hex() if isinstance(value, bytes) else str(value)
 
 
 def as_posted(store: Store, draft: Draft, answer: list) -> Posted:

@@ -369,9 +369,9 @@ def test_a_basket_of_eight_lines_costs_as_many_queries_as_one_of_one(api_client,
             )
         return len(captured)
 
-    # key, store, products, savepoint, the one statement that posts, release
-    assert cost(1) == cost(8) == 6
-    assert cost(1, "mixed") == cost(8, "mixed") == 8
+    # the key with its count, everything that is named, savepoint, the one statement that posts, release
+    assert cost(1) == cost(8) == 5
+    assert cost(1, "mixed") == cost(8, "mixed") == 5
 
 
 @pytest.mark.parametrize(
@@ -733,6 +733,17 @@ def test_a_batch_that_is_none(api_client, stocked, body, pointer, code):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_sale_is_three_statements_and_no_more_round_trips(api_client, stocked):
+    till = api_client()
+    till.get("/api/v1/me/")  # what is written once a minute
+    for count in (1, 8):
+        with CaptureQueriesContext(connection) as asked:
+            answer = till.post(DOCUMENTS, sale(*[("GHE-0001", "1")] * count, reference=f"r-{count}"))
+        assert answer.status_code == 201
+        assert [query["sql"].split()[0] for query in asked] == ["WITH", "SELECT", "WITH"]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_one_reference_from_eight_tills_at_once_is_one_document(api_client, stocked, ghee, together):
     tills = [api_client() for _n in range(8)]
     answers = together([lambda till=till: till.post(DOCUMENTS, sale()) for till in tills])
@@ -765,3 +776,27 @@ def test_a_level_that_somebody_holds_is_busy_not_broken(api_client, stocked, ghe
     assert (one.status_code, one.json()["code"], one.headers["Retry-After"]) == (503, "busy", "2")
     assert batch.json()["results"][0]["code"] == "busy"
     assert Document.objects.filter(kind="sale").count() == 0
+
+
+def test_a_batch_takes_each_price_from_its_own_store_and_instant(
+    api_client, store, other_store, stocked, post, ghee
+):
+    post("receipt", (ghee, 9, 510), where=other_store)
+    StorePrice.objects.create(store=other_store, product=ghee, price=600)
+    hour = timedelta(hours=1)
+    StorePrice.objects.create(store=store, product=ghee, price=580, effective_from=timezone.now() - hour)
+    till = api_client(stores=[store, other_store])
+    before = (timezone.now() - 2 * hour).isoformat()
+    sent = [
+        sale(("GHE-0001", "1"), reference="a"),
+        sale(("GHE-0001", "1"), reference="b", store="KHI-0001"),
+        sale(("GHE-0001", "1"), reference="c", occurred_at=before),
+        sale(reference="d") | {"lines": [{"barcode": "8964000123456", "quantity": "1"}]},
+    ]
+    with CaptureQueriesContext(connection) as asked:
+        results = till.post(BATCH, {"documents": sent}).json()["results"]
+    totals = [result["document"]["total"] for result in results]
+    assert totals == ["580.00", "600.00", "560.00", "580.00"]
+    assert len(asked) <= 2 + 1 + 3 * len(
+        sent
+    )  # the key and its use, all that is named, each document by itself

@@ -250,11 +250,7 @@ def limit_headers(request, response) -> None:
     usage = getattr(request, "usage", None)
     if usage is None:
         return
-    window = SECONDS[usage["rate"].partition("/")[2][-1:]] * int(usage["rate"].partition("/")[2][:-1] or 1)
-    response["RateLimit-Policy"] = f'"key";q={usage["limit"]};w={window}'
+    response["RateLimit-Policy"] = f'"key";q={usage["limit"]};w={usage["window"]}'
     response["RateLimit"] = (
         f'"key";r={max(usage["limit"] - usage["count"], 0)};t={max(usage["time_left"], 0) + 1}'
     )
-
-
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

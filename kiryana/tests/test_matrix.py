@@ -347,15 +347,16 @@ def filled(body, values):
 def written() -> Counter:
     """How many rows this transaction has inserted, changed or deleted in each table, also where it took that back.
 
-    PostgreSQL's own count of it (what stands behind pg_stat_xact_all_tables). The counters of rate limits are not in it:
-    the cache has connections of its own, because an attempt counts although its request is refused. Nor is the request
+    PostgreSQL's own count of it (what stands behind pg_stat_xact_all_tables). The counters of rate limits are left out:
+    they are no data, and an attempt counts although its request is refused. Nor is the request
     log, which a thread writes for who really was answered (`kiryana.request_log`).
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname, rows FROM (SELECT relname, pg_stat_get_xact_tuples_inserted(oid)"
             " + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid) AS rows"
-            " FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r') AS counted WHERE rows > 0"
+            " FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r') AS counted"
+            " WHERE rows > 0 AND relname <> 'kiryana_cache'"
         )
         return Counter(dict(cursor.fetchall()))
 

@@ -74,3 +74,10 @@ def test_debug_is_never_on_in_production():
 def test_no_migration_is_missing():
     done = manage("makemigrations", "--check", "--dry-run", DATABASE_URL="postgresql:///nowhere")
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("given", "threshold"), [({}, "2"), ({"PREPARED_STATEMENTS": "0"}, "None")])
+def test_statements_stay_prepared_unless_a_pooler_stands_between(given, threshold):
+    asked = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS']['prepare_threshold'])"
+    done = manage("shell", "--no-imports", "-c", asked, **SAFE, **given)
+    assert done.stdout.strip() == threshold, done.stderr

@@ -5,9 +5,11 @@ import json
 
 from django.http import Http404
 from django.utils.translation import gettext as _
+from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.viewsets import GenericViewSet
 
+from stores.api.fields import Strict, kept
 from stores.api.parsers import broken, check_headers
 from stores.authentication.problems import Fault, Invalid, Problem, fault, faults_of
 from stores.models import ApiKey, Store
@@ -114,18 +116,20 @@ class KeyViews(GenericViewSet):
 
     def read(self, serializer_class, **context) -> dict:
         """The body as `serializer_class` understands it; refuses anything else."""
-        return valid(serializer_class(data=self.body(), context=self.get_serializer_context() | context))
+        shape = serializer_class(context=context) if context else kept(serializer_class)
+        return taken(shape, self.body())
 
     def my_stores(self):
         """The stores of this key."""
         return Store.objects.for_key(self.key)
 
 
-def valid(serializer) -> dict:
-    """What a serializer made of its data; refuses with every fault it found."""
-    if not serializer.is_valid():
-        raise Invalid(faults_of(serializer.errors))
-    return serializer.validated_data
+def taken(shape: Strict, data) -> dict:
+    """What `shape` makes of `data`; refuses with every fault it found."""
+    try:
+        return shape.run_validation(data)
+    except ValidationError as error:
+        raise Invalid(faults_of(error.detail)) from None
 
 
 def pointer(name: str) -> str:

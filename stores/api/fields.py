@@ -7,12 +7,14 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 
 from django.core.exceptions import ValidationError as Refused
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.fields import empty
 
 from stores.filters import read_day, read_instant
 
@@ -30,6 +32,7 @@ class Strict(serializers.Serializer):
 
     default_error_messages = {
         "wrong_type": _("Send an object with fields."),
+        "null": _("Send an object with fields."),
         "unknown_field": _("There is no such field."),
         "empty": _("Give at least one field to change."),
         "duplicate_key": _("This is the same as {name}: send one of them."),
@@ -58,13 +61,30 @@ class Strict(serializers.Serializer):
         if unknown:
             message = self.error_messages["unknown_field"]
             raise ValidationError({name: [ErrorDetail(message, "unknown_field")] for name in unknown[:20]})
-        try:
-            return super().to_internal_value(data)
-        except ValidationError as error:
-            # Where something is wrong is told in the sender's own words.
-            raise ValidationError(
-                {said.get(name, name): inner for name, inner in error.detail.items()}
-            ) from None
+        taken, wrong = {}, {}
+        for name, field in self.fields.items():
+            if name not in data and not field.required:
+                continue
+            try:
+                taken[name] = field.run_validation(data.get(name, empty))
+            except ValidationError as error:
+                # Where something is wrong is told in the sender's own words.
+                wrong[said.get(name, name)] = error.detail
+        if wrong:
+            raise ValidationError(wrong)
+        return taken
+
+    def run_validators(self, value):
+        """Nothing: what concerns several fields, `validate` sees to."""
+
+
+@cache
+def kept(shape: type[serializers.BaseSerializer], **context) -> serializers.BaseSerializer:
+    """The one serializer of a class and context that all requests share: to make one, all its fields are copied.
+
+    For `run_validation` and `to_representation` alone, which keep nothing of what passes through them.
+    """
+    return shape(context=context)
 
 
 class StrictList(serializers.ListField):

@@ -2,13 +2,16 @@
 
 import hmac
 import time
+import zlib
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from urllib.parse import unquote_plus
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import OperationalError
+from django.core.cache import caches
+from django.db import OperationalError, connection
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -25,6 +28,7 @@ from stores.models.keys import PREFIXES
 
 REALM = 'Bearer realm="kiryana"'
 USED_COARSELY = timedelta(minutes=1)
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 KEY_PARAMETERS = frozenset(
     {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
 )
@@ -42,8 +46,8 @@ class KeyAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request):
-        given = key_given(request)
-        key = None if given is None else find_key(given)
+        given, now = key_given(request), int(time.time())
+        key, count = (None, None) if given is None else find_key(given, now)
         request._request.key = key
         refuse_key_in_address(request)
         if given is None:
@@ -51,7 +55,7 @@ class KeyAuthentication(BaseAuthentication):
         if key is None:
             count_guess(request, given)
             raise unauthenticated()
-        count_request(request, key)
+        check_rate(request, key, count, now)
         note_use(key)
         return AnonymousUser(), key
 
@@ -104,14 +108,85 @@ def key_given(request) -> str | None:
     return plain
 
 
-def find_key(given: str) -> ApiKey | None:
-    """The usable key behind `given`. One query, and only for what could be a key."""
+COLUMNS = [field.column for field in ApiKey._meta.concrete_fields]
+FIND = f"""
+SELECT {", ".join(COLUMNS)} FROM stores_apikey WHERE public_id = %(public_id)s
+"""  # noqa: S608  (names of columns only)
+# Who sends the right secret, and may still use it, has made a request: whatever becomes of it. No transaction is open
+# yet, so this one statement commits by itself, and no counter stays locked until an answer is ready.
+FIND_AND_COUNT = f"""
+WITH found AS ({FIND}), counted AS ({{counting}})
+SELECT found.*, number FROM found LEFT JOIN counted ON true
+"""  # noqa: S608  (no values)
+USABLE = """
+SELECT CASE WHEN rate IS NULL THEN %(usual)s ELSE %(own)s END,
+       CASE WHEN rate IS NULL THEN %(usual_seconds)s::float8 ELSE 60 END
+FROM found
+WHERE digest = %(digest)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > %(moment)s::timestamptz)
+"""
+
+
+def find_key(given: str, now: int) -> tuple[ApiKey | None, int | None]:
+    """The usable key behind `given`, and how many requests it has made in its window: this one is counted.
+
+    One query, and only for what could be a key; one call more where the counters are not kept in PostgreSQL.
+    """
     public_id = ApiKey.public_id_of(given)
     if public_id is None:
-        return None
-    key = ApiKey.objects.filter(public_id=public_id).first()
-    fits = hmac.compare_digest(key.digest if key else NOBODY, ApiKey.hash(given))
-    return key if key and fits and key.is_usable else None
+        return None, None
+    counters, seconds = caches[settings.RATELIMIT_USE_CACHE], limits(settings.API_RATE)[1]
+    together = hasattr(counters, "counting")
+    asked = {
+        "public_id": public_id,
+        "digest": ApiKey.hash(given),
+        "moment": timezone.now().isoformat(),
+        "usual": counters.make_key(counter_name(public_id, seconds, now)),
+        "usual_seconds": str(seconds + SPARE),
+        "own": counters.make_key(counter_name(public_id, 60, now)),
+    }
+    with connection.prepared() as cursor:
+        cursor.execute(FIND_AND_COUNT.format(counting=counters.counting(USABLE)) if together else FIND, asked)
+        row = cursor.fetchone()
+    key = row and ApiKey.from_db(connection.alias, COLUMNS, row[: len(COLUMNS)])
+    fits = hmac.compare_digest(key.digest if key else NOBODY, asked["digest"])
+    if not (key and fits and key.is_usable):
+        return None, None
+    if together:
+        counters.counted(count := row[-1])
+    else:
+        count = count_in(counters, counter_name(public_id, limits(rate_of(key))[1], now), key)
+    return key, count
+
+
+def count_in(counters, name: str, key: ApiKey) -> int:
+    """Counts one request in a cache of another make."""
+    seconds = limits(rate_of(key))[1] + SPARE
+    try:
+        return 1 if counters.add(name, 1, seconds) else counters.incr(name)
+    except ValueError:
+        raise OperationalError("The counter of requests cannot be reached.") from None
+
+
+# Seconds that a counter outlives its window.
+SPARE = 5
+
+
+def counter_name(public_id: str, seconds: int, now: int) -> str:
+    """The counter of a key in the window of so many seconds that `now` belongs to."""
+    return f"requests:{public_id}:{window_end(public_id, seconds, now)}"
+
+
+def window_end(public_id: str, seconds: int, now: int) -> int:
+    """The last second of the window that `now` belongs to. Each key's begins at a second of its own."""
+    place = zlib.crc32(public_id.encode()) % seconds
+    return now + (place - now) % seconds
+
+
+@cache
+def limits(rate: str) -> tuple[int, int]:
+    """(requests, seconds) of a rate such as 600/m or 10/5m."""
+    count, _slash, period = rate.partition("/")
+    return int(count), int(period[:-1] or 1) * SECONDS[period[-1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,24 +307,19 @@ def rate_of(key: ApiKey) -> str:
     return f"{key.rate}/m" if key.rate is not None else settings.API_RATE
 
 
-def count_request(request, key: ApiKey) -> None:
-    """Counts one request of `key` and notes on the request what is left; refuses what goes beyond its rate."""
-    # Asked before the counter is: so the window that is remembered never ends later than the counter's own.
-    before = int(time.time())
-    usage = get_usage(
-        request._request,
-        group="api:key",
-        key=lambda _group, _request: str(key.pk),
-        rate=rate_of(key),
-        increment=True,
-    )
-    if usage is None:
-        return
-    if not usage["limit"] and key.rate != 0:  # the counter itself could not be reached
-        raise OperationalError("The counter of requests cannot be reached.")
-    request._request.usage = usage | {"rate": rate_of(key)}
-    if usage["should_limit"]:
-        refused_keys.note(key.digest, Refusal(before + usage["time_left"], request._request.usage, key))
+def check_rate(request, key: ApiKey, count: int, now: int) -> None:
+    """Notes on the request what is left of the key's rate after `count` requests; refuses what goes beyond."""
+    rate = rate_of(key)
+    limit, seconds = limits(rate)
+    end = window_end(key.public_id, seconds, now)
+    request._request.usage = usage = {
+        "count": count,
+        "limit": limit,
+        "time_left": end - int(time.time()),
+        "window": seconds,
+    }
+    if count > limit:
+        refused_keys.note(key.digest, Refusal(end, usage, key))
         raise too_many(usage, RATE_IS_USED_UP)
 
 

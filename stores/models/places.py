@@ -51,7 +51,10 @@ class StoreQuerySet(models.QuerySet):
         return self.filter(memberships__user=user, memberships__role="owner")
 
     def for_key(self, key):
-        """The stores that a partner's key may see: test keys see sandboxes and nothing else, live keys never one."""
+        """The stores that a partner's key may see: test keys see sandboxes and nothing else, live keys never one.
+
+        `inventory.queries.meant_by` asks the same in SQL.
+        """
         mine = self.filter(sandbox=key.is_test)
         return mine if key.all_stores else mine.filter(api_keys=key)
 

@@ -1,0 +1,225 @@
+"""Every page, list and report, asked one at a time of a small ledger and of a large one."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from kiryana.bench import load
+from kiryana.bench.figures import Failed
+from kiryana.bench.trade import sku, store_code
+
+# What is no page to look at: forms for one object of head office, files, and what only leads on.
+NOT_ASKED = ("_add", "_delete", "_history", "_password_change", "jsi18n", "autocomplete", "view_on_site")
+OUTSIDE = ("healthz", "readyz", "docs", "api:schema", "api_nowhere", "logout")
+LONG = 0.3  # seconds that a report over all stores, or over a year, may take; all else a sixth of it
+DEEP = 5  # pages that a list is turned before its depth is compared with its beginning
+
+
+@dataclass(slots=True)
+class Address:
+    """One page: where it is, who asks, and how long it may take (seconds)."""
+
+    name: str
+    path: str
+    who: str
+    allowed: float = 0.05
+    needed: bool = True
+    failed: bool = False
+    small: list[float] = field(default_factory=list)
+    large: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        """Best time of the large ledger to best time of the small one: what disturbs a machine only ever adds."""
+        return min(self.large) / min(self.small)
+
+
+def routes(
+    patterns=None, route: str = "", spaces: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str, URLPattern]]:
+    """(name with its namespaces, where it is, pattern) of every address of the site."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLResolver):
+            inner = (*spaces, pattern.namespace) if pattern.namespace else spaces
+            yield from routes(pattern.url_patterns, route + str(pattern.pattern), inner)
+        else:
+            yield ":".join((*spaces, pattern.name or "")), route, pattern
+
+
+def filled(route: str, pattern: URLPattern, values: dict[str, str]) -> str | None:
+    """The address with a value for each of its parts; None where one has none."""
+    from django.utils.regex_helper import normalize
+
+    step = str(pattern.pattern)
+    if hasattr(pattern.pattern, "converters") and step == getattr(pattern.pattern, "_route", None):
+        text = step
+        for name in pattern.pattern.converters:
+            if name not in values:
+                return None
+            for form in (
+                f"<{name}>",
+                *(f"<{kind}:{name}>" for kind in ("int", "slug", "path", "str", "uuid")),
+            ):
+                text = text.replace(form, values[name])
+    else:
+        [(text, names), *_others] = normalize(step)
+        if any(name not in values for name in names):
+            return None
+        text = text % {name: values[name] for name in names}
+    for name in ("code",):
+        route = route.replace(f"<slug:{name}>", values[name])
+    return "/" + (route + text).replace("^", "").replace("$", "")
+
+
+def first_rows(cursor) -> dict[str, str]:
+    """The lowest id of each table of head office that has a row, by app_model."""
+    found = {}
+    for model in admin.site._registry:
+        table, key = model._meta.db_table, model._meta.pk.column
+        cursor.execute(f'SELECT min("{key}") FROM "{table}"')  # noqa: S608
+        [lowest] = cursor.fetchone()
+        if lowest is not None:
+            found[f"{model._meta.app_label}_{model._meta.model_name}"] = str(lowest)
+    return found
+
+
+def addresses(cursor) -> list[Address]:
+    """Every address that shows something, by the URL table; the first rows of the database of `cursor` stand for all."""
+    ids = first_rows(cursor)
+    values = {
+        "code": store_code(1), "store": store_code(1), "sku": sku(1), "id": ids["inventory_document"], "app_label": "inventory",
+    }  # fmt: skip
+    found = []
+    for name, route, pattern in routes():
+        if name in OUTSIDE or name.endswith(NOT_ASKED):
+            continue
+        given = dict(values)
+        if name.startswith("admin:"):
+            label = name.removeprefix("admin:").rpartition("_")[0]
+            if label in ids:
+                given |= {"object_id": ids[label], "pk": ids[label]}
+        elif route.startswith("s/"):
+            given["pk"] = ids["inventory_document"]
+        if name == "api:movement":
+            given["id"] = ids["inventory_movement"]
+        if name == "api:store":
+            given["code"] = store_code(1)
+        path = filled(route, pattern, given)
+        if path is not None:
+            who = "head" if path.startswith("/admin/") else "partner" if path.startswith("/api/") else "owner"
+            # Without a store, a report of the API is one over all of them.
+            found.append(
+                Address(name, path, who, LONG if "/reports/" in path and who == "partner" else 0.05, False)
+            )
+    return found + variants()
+
+
+def variants() -> list[Address]:
+    """Lists searched and filtered, and reports over a month and a year."""
+    today = datetime.now(UTC).date()
+    month, year = (f"from={today - timedelta(days):%Y-%m-%d}&to={today:%Y-%m-%d}" for days in (30, 364))
+    shop, store = f"/s/{store_code(1)}", f"store={store_code(1)}"
+    return [
+        Address("products, searched", f"{shop}/products/?search=cheeni", "owner"),
+        Address("inventory, low", f"{shop}/inventory/?state=low", "owner"),
+        Address("movements, one product", f"{shop}/movements/?product={sku(1)}", "owner"),
+        Address("find", f"{shop}/products/find/?q=chai", "owner"),
+        Address("daily sales, a month", f"{shop}/reports/daily-sales/?{month}", "owner"),
+        Address("daily sales, a year", f"{shop}/reports/daily-sales/?{year}", "owner", LONG),
+        Address("top products, a year", f"{shop}/reports/top-products/?{year}", "owner", LONG),
+        Address("api: products, searched", "/api/v1/products/?search=cheeni", "partner"),
+        Address("api: product by barcode", "/api/v1/products/lookup/?barcode=8960000000001", "partner"),
+        Address("api: levels of a store", f"/api/v1/inventory/?{store}", "partner"),
+        Address("api: movements of a store", f"/api/v1/movements/?{store}", "partner"),
+        Address("api: daily sales of a store", f"/api/v1/reports/daily-sales/?{store}&{month}", "partner"),
+        Address("api: daily sales of all, a year", f"/api/v1/reports/daily-sales/?{year}", "partner", LONG),
+        Address("admin: movements, searched", f"/admin/inventory/movement/?q={sku(1)}", "head"),
+        Address("admin: products, searched", "/admin/catalog/product/?q=cheeni", "head"),
+    ]
+
+
+class Reader:
+    """Somebody who reads pages one after the other on one connection; `headers` by who asks."""
+
+    def __init__(self, address: tuple[str, int], headers: dict[str, dict[str, str]]):
+        self.address, self.headers = address, headers
+        self.client = self.connected()
+
+    def connected(self) -> load.Client:
+        client = load.Client(self.address)
+        client.socket.settimeout(60)
+        return client
+
+    def get(self, path: str, who: str) -> tuple[int, bytes, float]:
+        """(status, body, seconds) of one page."""
+        asked = load.request("GET", path, f"127.0.0.1:{self.address[1]}", **self.headers[who])
+        for fresh in (False, True):
+            try:
+                self.client.send(asked)
+                while (answer := self.client.receive()) is None:
+                    pass
+                return *answer, time.perf_counter() - self.client.begun
+            except (load.Broken, ConnectionError):
+                # The server ends a line on which nothing came for a while; on a new one it has to answer.
+                if fresh:
+                    raise Failed(f"{path}: the server closed the connection.") from None
+                self.close()
+                self.client = self.connected()
+        raise AssertionError
+
+    def close(self) -> None:
+        self.client.socket.close()
+
+
+def shown(reader: Reader, found: list[Address]) -> list[Address]:
+    """Those that show something: what only leads on, only takes a form or has no object here is left out."""
+    kept = []
+    for address in found:
+        status, body, _seconds = reader.get(address.path, address.who)
+        # By the URL table alone nobody knows which address needs a parameter, or takes forms only.
+        if status != 200 and (address.needed or status >= 500 or status in (401, 429)):
+            raise Failed(f"{address.path} was answered {status}: {body[:300]!r}")
+        if status == 200:
+            kept.append(address)
+    return kept
+
+
+def measure(small: Reader, large: Reader, found: list[Address], times: int) -> list[str]:
+    """Asks both for every page in turn, so that a noisy moment of the machine meets both; what went wrong, in words.
+
+    A page that goes wrong is not asked again, and has no times.
+    """
+    wrong = []
+    for turn in range(times + 1):  # the first turn warms up
+        for address in found:
+            for reader, noted in ((small, address.small), (large, address.large)):
+                if address.failed:
+                    continue
+                status, _body, seconds = reader.get(address.path, address.who)
+                if status != 200:
+                    address.failed = True
+                    wrong.append(f"{address.path} was answered {status} after {seconds:.1f} s")
+                elif turn:
+                    noted.append(seconds)
+    return wrong
+
+
+def depth(reader: Reader, path: str, times: int) -> tuple[float, float]:
+    """Best seconds of a list's DEEP-th page, and of its first."""
+    import json
+
+    places = [path]
+    for _turn in range(DEEP):
+        following = json.loads(reader.get(places[-1], "partner")[1]).get("next")
+        if not following:
+            raise Failed(f"{path} has no page behind page {len(places)}.")
+        places.append("/" + following.split("://", 1)[-1].split("/", 1)[1])
+    first, last = [], []
+    for _turn in range(times + 1):
+        first.append(reader.get(places[0], "partner")[2])
+        last.append(reader.get(places[-1], "partner")[2])
+    return min(last[1:]), min(first[1:])

@@ -1,0 +1,148 @@
+"""A chain of any size, made by set-based SQL in minutes: 520 stores, 2,000 products, millions of movements.
+
+It is a ledger like any other: `check_ledger` finds nothing in it. Everything is written with the triggers switched off
+(`session_replication_role`), which only the superuser of the bench's own server may do.
+
+The trade of a store comes in rounds. In the first every product is opened; in each later one it is sold once, eight
+products to a basket. The last round was yesterday, all others more than a year ago: a larger ledger has a longer past, not
+more trade. What a page shows of today, a month or a year is the same in both, so a page that is slower on the larger one has
+read what it did not need.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+
+BASKET = 8  # lines of a document
+PAST = 380  # days ago that the rounds before the last one end
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is: `rounds` movements of each of `stores` x `products` levels."""
+
+    stores: int
+    products: int
+    rounds: int
+
+    @property
+    def movements(self) -> int:
+        return self.stores * self.products * self.rounds
+
+    @property
+    def levels(self) -> int:
+        return self.stores * self.products
+
+
+CATALOGUE = """
+INSERT INTO catalog_category (id, name, name_ur) SELECT n, 'Shelf ' || n, 'خانہ ' || n FROM generate_series(1, 20) AS n;
+INSERT INTO catalog_product (id, sku, name, name_ur, aliases, brand, unit, quantity_step, cost_price, selling_price, status,
+                             updated_at, category_id)
+SELECT n, 'BEN-' || lpad(n::text, 5, '0'), words[1 + n %% 12] || ' ' || brands[1 + n %% 7] || ' ' || n || ' g',
+       urdu[1 + n %% 12] || ' ' || n, roman[1 + n %% 12], brands[1 + n %% 7], 'pc', 1, 40 + n %% 300, 50 + n %% 400, 'active', now(),
+       1 + n %% 20
+FROM generate_series(1, %(products)s) AS n,
+     (SELECT ARRAY['Sugar','Tea','Flour','Rice','Ghee','Milk','Salt','Soap','Biscuit','Lentils','Spice','Oil'] AS words,
+             ARRAY['چینی','چائے','آٹا','چاول','گھی','دودھ','نمک','صابن','بسکٹ','دال','مصالحہ','تیل'] AS urdu,
+             ARRAY['cheeni','chai','aata','chawal','ghee','doodh','namak','sabun','biskut','daal','masala','tel'] AS roman,
+             ARRAY['Tapal','National','Shan','Dalda','Rafhan','Lux','Mitchell'] AS brands) AS w;
+INSERT INTO catalog_barcode (code, product_id) SELECT '8960' || lpad(n::text, 9, '0'), n FROM generate_series(1, %(products)s) AS n;
+INSERT INTO stores_store (id, code, name, name_ur, address, area, city, phone, timezone, oversell_policy, status, sandbox, updated_at)
+SELECT n, 'BEN-' || lpad(n::text, 4, '0'), 'Store ' || n, 'دکان ' || n, '', '', cities[1 + n %% 5], '', 'Asia/Karachi', 'allow', 'open',
+       false, now()
+FROM generate_series(1, %(stores)s) AS n, (SELECT ARRAY['Lahore','Karachi','Multan','Quetta','Peshawar'] AS cities) AS c;
+"""
+# The day of a round.
+DAY = """
+CREATE OR REPLACE FUNCTION pg_temp.day_of(round integer, rounds integer) RETURNS date LANGUAGE sql IMMUTABLE AS $$
+  SELECT (now() AT TIME ZONE 'Asia/Karachi')::date
+    - CASE WHEN round = rounds THEN 1 ELSE {past} + (rounds - 1 - round) * 17 END
+$$
+"""
+LEVELS = """
+INSERT INTO inventory_stocklevel (store_id, product_id, on_hand, average_cost, cost_estimated, seq, listed, reorder_point,
+                                  target_level, last_business_date)
+SELECT s, p.id, {opening} - (%(rounds)s - 1), p.cost_price, false, %(rounds)s, true,
+       CASE WHEN (p.id + s) %% 40 = 0 THEN 10000 ELSE 5 END, NULL, pg_temp.day_of(%(rounds)s, %(rounds)s)
+FROM generate_series(%(first)s, %(last)s) AS s, catalog_product AS p ORDER BY s, p.id
+"""
+ALERTS = """
+INSERT INTO inventory_lowstockalert (store_id, product_id, on_hand, reorder_point)
+SELECT store_id, product_id, on_hand, reorder_point FROM inventory_stocklevel
+WHERE store_id BETWEEN %(first)s AND %(last)s AND on_hand <= reorder_point ORDER BY store_id, product_id
+"""
+DOCUMENTS = """
+INSERT INTO inventory_document (id, store_id, kind, reference, fingerprint, occurred_at, recorded_at, business_date, total, line_count,
+                                notes, source)
+SELECT (r::bigint - 1) * %(stores)s * %(baskets)s + (s - 1) * %(baskets)s + b, s, CASE r WHEN 1 THEN 'opening' ELSE 'sale' END,
+       'bench-' || r || '-' || b, '\\x00', at, at, pg_temp.day_of(r, %(rounds)s), CASE r WHEN 1 THEN NULL ELSE basket.total END, basket.lines,
+       '', 'import'
+FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r,
+     (SELECT (id - 1) / {basket} + 1 AS b, sum(selling_price) AS total, count(*) AS lines FROM catalog_product GROUP BY 1) AS basket,
+     LATERAL (SELECT pg_temp.day_of(r, %(rounds)s) + time '12:00' AT TIME ZONE 'Asia/Karachi' AS at) AS t
+ORDER BY s, r, b
+"""
+MOVEMENTS = """
+INSERT INTO inventory_movement (id, store_id, document_id, line_no, product_id, kind, quantity, unit_price, line_total, unit_cost,
+                                balance_after, average_cost_after, seq, occurred_at, recorded_at, business_date)
+SELECT (r::bigint - 1) * %(stores)s * %(products)s + (s - 1) * %(products)s + p.id, s,
+       (r::bigint - 1) * %(stores)s * %(baskets)s + (s - 1) * %(baskets)s + (p.id - 1) / {basket} + 1, (p.id - 1) %% {basket} + 1, p.id,
+       CASE r WHEN 1 THEN 'opening' ELSE 'sale' END, CASE r WHEN 1 THEN {opening} ELSE -1 END, CASE WHEN r > 1 THEN p.selling_price END,
+       CASE WHEN r > 1 THEN p.selling_price END, p.cost_price, {opening} - (r - 1), p.cost_price, r, at, at,
+       pg_temp.day_of(r, %(rounds)s)
+FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r, catalog_product AS p,
+     LATERAL (SELECT pg_temp.day_of(r, %(rounds)s) + time '12:00' AT TIME ZONE 'Asia/Karachi' AS at) AS t
+ORDER BY s, r, p.id
+"""
+DAYS = """
+INSERT INTO reports_dailystock (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
+SELECT s, p.id, pg_temp.day_of(r, %(rounds)s), CASE r WHEN 1 THEN 0 ELSE {opening} - (r - 2) END, CASE r WHEN 1 THEN {opening} ELSE 0 END,
+       CASE r WHEN 1 THEN 0 ELSE 1 END, 0, {opening} - (r - 1), CASE r WHEN 1 THEN 0 ELSE p.selling_price END,
+       CASE r WHEN 1 THEN 0 ELSE p.cost_price END, CASE WHEN r > 1 AND (p.id - 1) %% {basket} = 0 THEN 1 ELSE 0 END,
+       CASE r WHEN 1 THEN 0 ELSE 1 END
+FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r, catalog_product AS p ORDER BY s, p.id, r
+"""
+SEQUENCES = """
+SELECT setval(pg_get_serial_sequence(t, 'id'), (SELECT max(id) FROM {table})) FROM (VALUES ('{table}')) AS n (t)
+"""
+OPENING = "(2000 + (p.id * 7 + s * 13) %% 500)"
+AT_ONCE = 20  # stores in one transaction
+
+
+def fill(url: str, size: Size, told: Callable[[int], None] = lambda stores: None) -> None:
+    """Fills the migrated database at `url`, which has no stores and no goods yet; `told` hears how many stores are done."""
+    with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute("SET synchronous_commit = off; SET work_mem = '64MB'")
+        write(connection, connection.cursor(), size, told)
+        connection.execute("VACUUM ANALYZE")
+
+
+def write(
+    connection: psycopg.Connection,
+    cursor: psycopg.ClientCursor,
+    size: Size,
+    told: Callable[[int], None] = lambda stores: None,
+) -> None:
+    """Writes it all on a connection of the superuser; the triggers of that session are off until it is done."""
+    words = {"opening": OPENING, "basket": BASKET, "past": PAST}
+    baskets = -(-size.products // BASKET)
+    given = {"stores": size.stores, "products": size.products, "rounds": size.rounds, "baskets": baskets}
+    cursor.execute("SET session_replication_role = replica")
+    cursor.execute(DAY.format(**words))
+    cursor.execute(CATALOGUE, given)
+    for first in range(1, size.stores + 1, AT_ONCE):
+        given |= {"first": first, "last": min(first + AT_ONCE - 1, size.stores)}
+        with connection.transaction():
+            for statement in (LEVELS, ALERTS, DOCUMENTS, MOVEMENTS, DAYS):
+                cursor.execute(statement.format(**words), given)
+        told(given["last"])
+    for table in (
+        "catalog_category",
+        "catalog_product",
+        "stores_store",
+        "inventory_document",
+        "inventory_movement",
+    ):
+        cursor.execute(SEQUENCES.format(table=table))
+    cursor.execute("RESET session_replication_role")

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend with what a busy counter needs: see base.py."""

@@ -1,0 +1,160 @@
+"""What pages cost, as counts: no page reads the ledger from end to end, and a sale asks no more for more lines."""
+
+import json
+import logging
+
+import psycopg
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from catalog.models import Barcode, Category, Product
+from inventory.models import Movement, StockLevel
+from kiryana.bench import pages
+from kiryana.bench.seed import Size, write
+from kiryana.bench.trade import sku, store_code
+from stores.models import ApiKey, Membership, Store, User
+from stores.services import create_key
+
+SIZE = Size(stores=50, products=100, rounds=10)
+LEDGER = {"inventory_movement", "inventory_document", "inventory_stocklevel", "reports_dailystock"}
+# Rows of those tables that one page may touch: a page of lines with their documents, or a store's products and their days,
+# but not the past of a store (1,000 movements here), let alone that of the chain (50,000).
+MOST_ROWS = 800
+# These follow the past of one store, or walk back from the newest movement until a page is full: known, and to be mended.
+# No other is to come here.
+MORE_ROWS = {
+    f"/api/v1/movements/?store={store_code(1)}": 6_000,
+    f"/admin/inventory/movement/?q={sku(1)}": 6_000,
+    "/api/v1/movements/": 8_000,
+    "/admin/reports/dailystock/": 1_500,
+    f"/s/{store_code(1)}/movements/?product={sku(1)}": 1_500,
+}
+# Of as few documents as there are here, the planner would rather read all than look up those of a store's movements.
+MAY_READ_ALL = {("/api/v1/movements/", "inventory_document")}
+MOST_QUERIES = 6  # of a sale by API
+
+
+@pytest.fixture
+def chain(db, settings):
+    """50 stores with 50,000 movements; gives clients by who asks."""
+    settings.API_RATE = "100000/m"
+    connection.ensure_connection()
+    raw = connection.connection
+    write(raw, psycopg.ClientCursor(raw), SIZE)
+    store = Store.objects.get(code=store_code(1))
+    _key, secret = create_key(name="Till", scopes=ApiKey.Scope.values, stores=[store])
+    owner, head = User.objects.create_user("owner"), User.objects.create_superuser("head")
+    Membership.objects.create(user=owner, store=store, role="owner")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    clients = {"partner": Client(headers={"x-api-key": secret}), "owner": Client(), "head": Client()}
+    clients["owner"].force_login(owner)
+    clients["head"].force_login(head)
+    logging.disable(logging.WARNING)
+    yield clients
+    logging.disable(logging.NOTSET)
+
+
+def asked(client: Client, path: str) -> tuple[int, list[tuple]]:
+    """(status, statements with their parameters) of one page; the statements are those that read."""
+    heard = []
+
+    def listen(execute, statement, params, many, context):
+        if str(statement).lstrip().upper().startswith(("SELECT", "WITH")):
+            heard.append((statement, params))
+        return execute(statement, params, many, context)
+
+    with connection.execute_wrapper(listen):
+        response = client.get(path)
+        if response.streaming:
+            b"".join(response)
+    return response.status_code, heard
+
+
+def steps(plan: dict):
+    """Every step of a plan."""
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from steps(inner)
+
+
+def explained(statement, params) -> tuple[list[str], int]:
+    """(ledger tables that the statement reads from end to end, rows of ledger tables that it touches)."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", params)
+        [told] = cursor.fetchone()
+    plan = json.loads(told) if isinstance(told, str) else told
+    whole, rows = [], 0
+    for step in steps(plan[0]["Plan"]):
+        if step.get("Relation Name") in LEDGER:
+            touched = step["Actual Rows"] + sum(
+                value for name, value in step.items() if name.startswith("Rows Removed")
+            )
+            rows += round(touched * step["Actual Loops"])
+            if step["Node Type"] == "Seq Scan":
+                whole.append(step["Relation Name"])
+    return whole, rows
+
+
+def test_no_page_reads_the_ledger_from_end_to_end(chain):
+    with connection.cursor() as cursor:
+        found = pages.addresses(cursor)
+    wrong, shown = [], 0
+    for address in found:
+        status, heard = asked(chain[address.who], address.path)
+        if address.needed and status != 200:
+            wrong.append(f"{address.path} was answered {status}")
+        if status != 200:
+            continue
+        shown += 1
+        rows = 0
+        for statement, params in heard:
+            whole, touched = explained(statement, params)
+            rows += touched
+            wrong += [
+                f"{address.path} reads {table} from end to end: {statement}"
+                for table in whole
+                if (address.path, table) not in MAY_READ_ALL
+            ]
+        if rows > MORE_ROWS.get(address.path, MOST_ROWS):
+            wrong.append(f"{address.path} touches {rows} rows")
+    assert not wrong, "\n".join(wrong)
+    assert shown > 80
+
+
+def test_reading_the_ledger_from_end_to_end_is_seen(chain):
+    whole, rows = explained("SELECT count(*) FROM inventory_movement WHERE quantity < %s", [-5])
+    assert (whole, rows) == (["inventory_movement"], SIZE.movements)
+    whole, rows = explained(
+        "SELECT * FROM inventory_stocklevel WHERE store_id = %s AND product_id = %s", [1, 1]
+    )
+    assert (whole, rows) == ([], 1)
+
+
+def test_what_the_bench_fills_in_is_a_ledger_like_any_other(chain):
+    assert Movement.objects.count() == SIZE.movements
+    level = StockLevel.objects.get(store__code=store_code(7), product__sku=sku(33))
+    newest = Movement.objects.filter(store=level.store_id, product=level.product_id).order_by("-seq").first()
+    assert (level.on_hand, level.seq) == (newest.balance_after, newest.seq)
+
+
+def test_a_sale_asks_as_little_for_eight_lines_as_for_one(stocked, api_client):
+    partner, category = api_client(), Category.objects.create(name="Shelf")
+    for number in range(8):
+        product = Product.objects.create(
+            sku=f"SHE-{number}", name=f"Soap {number}", category=category, selling_price=50
+        )
+        Barcode.objects.create(code=f"896000000{number:04}", product=product)
+    Store.objects.update(oversell_policy="allow")
+
+    def queries(lines: int) -> int:
+        rows = [{"sku": f"SHE-{number}", "quantity": "1"} for number in range(lines)]
+        body = {"store": "LHE-0001", "kind": "sale", "reference": f"sale-{lines}", "lines": rows}
+        with CaptureQueriesContext(connection) as heard:
+            assert partner.post("/api/v1/documents/", body).status_code == 201
+        return len(heard)
+
+    queries(2)  # the first request of a key also notes that it was used
+    assert queries(1) == queries(8) <= MOST_QUERIES
