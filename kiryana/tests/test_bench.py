@@ -130,7 +130,7 @@ def answering(*answers: bytes, pieces: int = 1):
     """A server that gives these answers in turn on every connection, in so many pieces; closes it for an empty one."""
 
     def serve(line: socket.socket) -> None:
-        with line:
+        with line, contextlib.suppress(ConnectionResetError):  # the client has seen enough
             for answer in itertools.cycle(answers):
                 got = b""
                 while not got.endswith(b"\r\n\r\n"):
