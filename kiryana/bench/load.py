@@ -2,7 +2,6 @@
 
 import selectors
 import socket
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,14 +23,6 @@ class Result:
     @property
     def rate(self) -> float:
         return len(self.times) / self.seconds
-
-    def quantile(self, share: float) -> float:
-        ordered = sorted(self.times)
-        return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.times)
 
 
 class Client:

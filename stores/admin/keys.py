@@ -1,6 +1,5 @@
 """Keys of partners: made, rotated and revoked by services; a secret is shown once, on the page that answers."""
 
-import re
 import uuid
 
 from django import forms
@@ -17,12 +16,12 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from stores.admin.lists import HouseAdmin, LocalDateTime, code, moment, two_lines
 from stores.forms import RotateForm, SentBefore, claim, once
 from stores.models import ApiKey
+from stores.models.keys import without_prefix
 from stores.queries import usage
 from stores.services import KeyRefused, check_side, create_key, revoke_key, rotate_key
 from stores.templatetags.shop import KEY_ENDS_SOON, count, day, key_state
 
 SOON = KEY_ENDS_SOON
-PREFIX = re.compile("^kir_(live|test)_")
 
 
 class KeyForm(forms.ModelForm):
@@ -115,7 +114,7 @@ class ApiKeyAdmin(HouseAdmin):
 
     def get_search_results(self, request, queryset, search_term):
         """By name, or by what is shown of a key."""
-        return super().get_search_results(request, queryset, PREFIX.sub("", search_term).removesuffix("_…"))
+        return super().get_search_results(request, queryset, without_prefix(search_term).removesuffix("_…"))
 
     def get_fieldsets(self, request, obj=None):
         rights = (None, {"fields": ["name", "scopes", "all_stores", "stores", "rate", "expires_at"]})

@@ -7,9 +7,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from stores.admin.keys import PREFIX
 from stores.admin.lists import CodeFilter, DayFilter, ReadOnlyAdmin, code, linked, moment, two_lines
 from stores.models import ApiKey, ApiRequest
+from stores.models.keys import without_prefix
 from stores.templatetags.shop import chip
 
 
@@ -21,7 +21,7 @@ class KeyFilter(CodeFilter):
     hint = "kir_live_…"
 
     def find(self, text):
-        return ApiKey.objects.filter(public_id=PREFIX.sub("", text)[:10]).first()
+        return ApiKey.objects.filter(public_id=without_prefix(text)[:10]).first()
 
 
 class EndingFilter(admin.SimpleListFilter):

@@ -29,6 +29,7 @@ from stores.models.keys import PREFIXES
 REALM = 'Bearer realm="kiryana"'
 USED_COARSELY = timedelta(minutes=1)
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SPARE = 5  # seconds that a counter outlives its window
 KEY_PARAMETERS = frozenset(
     {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
 )
@@ -165,10 +166,6 @@ def count_in(counters, name: str, key: ApiKey) -> int:
         return 1 if counters.add(name, 1, seconds) else counters.incr(name)
     except ValueError:
         raise OperationalError("The counter of requests cannot be reached.") from None
-
-
-# Seconds that a counter outlives its window.
-SPARE = 5
 
 
 def counter_name(public_id: str, seconds: int, now: int) -> str:

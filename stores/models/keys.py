@@ -40,6 +40,13 @@ def prefix(is_test: bool) -> str:
     return PREFIXES[is_test]
 
 
+def without_prefix(text: str) -> str:
+    """`text` without what a key begins with, as people leave it on or off when they look for one."""
+    for one in PREFIXES:
+        text = text.removeprefix(one)
+    return text
+
+
 # A key with enough of its secret to be worth hiding, or what a webhook is signed with; the group is what is no secret of it.
 SECRET = re.compile("kir_(?:live|test)_([0-9A-Za-z]{10})_[0-9A-Za-z]{16,}|whsec_[0-9A-Za-z+/=]{16,}")
 
