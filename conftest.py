@@ -152,6 +152,13 @@ def post(store, manager) -> Callable[..., Posted]:
     return act
 
 
+@pytest.fixture(params=["line by line", "many at once"])
+def road(request, monkeypatch) -> str:
+    """Runs a test twice: goods that leave are posted line by line, then as from many lines on."""
+    monkeypatch.setattr("inventory.services.posting.MANY", 1 if request.param == "many at once" else 10**9)
+    return request.param
+
+
 @pytest.fixture
 def stocked(post, atta, ghee):
     """`store` with 100 kg of atta at Rs 118 and 24 tins of ghee at Rs 510; `stocked(product)` is the level now."""

@@ -1,7 +1,9 @@
 """From what a partner sent to a document in the ledger: the same road for one line, one document and a batch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -19,7 +21,9 @@ from inventory.services import (
     ReferenceReused,
     Refused,
     StoreNotOpen,
+    know,
     post_document,
+    post_documents,
 )
 from stores.api.base import no_such_store
 from stores.authentication.problems import Fault, Invalid, Problem, fault
@@ -36,7 +40,7 @@ class Desk:
     """
 
     def __init__(self, key: ApiKey, documents: Iterable[dict]):
-        self.key, self.now = key, timezone.now()
+        self.key, self.now, self.actor = key, timezone.now(), Actor.by_key(key)
         self.found = meant_by(key, {one for given in documents for one in self.named_by(given)})
         self.stores = {named.store: meant.store for named, meant in self.found.items()}
         self.reasons = {named.reason: meant.reason for named, meant in self.found.items() if meant.reason}
@@ -106,11 +110,40 @@ def reference_required() -> Invalid:
     return fault("/reference", "reference_required", words)
 
 
-def post(desk: Desk, given: dict, reference: str | None, one_line: bool = False) -> Posted:
-    """Records what `given` (a DocumentInput, or a MovementInput with `one_line`) says; refuses with a Problem.
+@dataclass(slots=True)
+class Act:
+    """What a document of a partner's asks of the ledger, and what its answer will show."""
 
-    One more query than the desk's own, whatever the number of lines. Movements come with their product, pack and store.
-    """
+    store: Store
+    said: list[dict]
+    one_line: bool
+    asked: dict
+
+    def dressed(self, posted: Posted) -> Posted:
+        """`posted` with everything its answer shows, taken from what the request has loaded already.
+
+        A repetition has the content of the first time, so its products, packs and reason are those of the first time.
+        """
+        lines, reason = self.asked["lines"], self.asked["reason"]
+        products = {line.product.pk: line.product for line in lines}
+        packs = {line.pack.pk: line.pack for line in lines if line.pack}
+        know(posted.document, store=self.store, reason=reason)
+        for movement in posted.movements:
+            know(
+                movement, document=posted.document, store=self.store, reason=reason,
+                product=products[movement.product_id], entered_pack=packs.get(movement.entered_pack_id),
+            )  # fmt: skip
+        return posted
+
+    def problem(self, refusal: Refused) -> Problem:
+        """The answer to what the ledger refused, in the sender's own words."""
+        problem = problem_of(refusal)
+        problem.faults = [placed(found, self.said, self.one_line) for found in problem.faults]
+        return problem
+
+
+def act_of(desk: Desk, given: dict, reference: str | None, one_line: bool = False) -> Act:
+    """What `given` (a DocumentInput, or a MovementInput with `one_line`) asks of the ledger; refuses with a Problem."""
     store = desk.stores.get(given["store"])
     if store is None:
         raise no_such_store()
@@ -120,20 +153,62 @@ def post(desk: Desk, given: dict, reference: str | None, one_line: bool = False)
     said = [given] if one_line else given["lines"]
     try:
         scans = products_of(desk, given, said)
-        lines = [line_of(index, line, scans[index], kind) for index, line in enumerate(said)]
-        posted = post_document(
-            store=store, kind=kind, lines=lines, actor=Actor.by_key(desk.key), reference=reference,
-            occurred_at=given.get("occurred_at"), reason=reason, notes=given.get("notes", ""),
-            returns=sale_of(store, given["returns"], kind) if "returns" in given else None,
-            confirm_oversell=given.get("confirm_oversell", False),
-        )  # fmt: skip
+        asked = {
+            "kind": kind,
+            "lines": [line_of(index, line, scans[index], kind) for index, line in enumerate(said)],
+            "actor": desk.actor,
+            "reference": reference,
+            "occurred_at": given.get("occurred_at"),
+            "reason": reason,
+            "notes": given.get("notes", ""),
+            "returns": sale_of(store, given["returns"], kind) if "returns" in given else None,
+            "confirm_oversell": given.get("confirm_oversell", False),
+        }
     except Invalid as problem:
         raise Invalid([placed(found, said, one_line) for found in problem.faults]) from problem
+    return Act(store, said, one_line, asked)
+
+
+def post(desk: Desk, given: dict, reference: str | None, one_line: bool = False) -> Posted:
+    """Records what `given` says; refuses with a Problem.
+
+    One more query than the desk's own, whatever the number of lines. Movements come with their product, pack and store.
+    """
+    act = act_of(desk, given, reference, one_line)
+    try:
+        return act.dressed(post_document(store=act.store, **act.asked))
     except Refused as refusal:
-        problem = problem_of(refusal)
-        problem.faults = [placed(found, said, one_line) for found in problem.faults]
-        raise problem from refusal
-    return dressed(posted, store, reason, lines)
+        raise act.problem(refusal) from refusal
+
+
+def post_batch(desk: Desk, documents: Sequence[dict]) -> list[Posted | Problem | DatabaseError]:
+    """Records each of `documents` or says why not; those of one store together, and in their order."""
+    answers: dict[int, Posted | Problem | DatabaseError] = {}
+    waiting: dict[str, list[tuple[int, Act]]] = {}
+
+    def record(store: str) -> None:
+        acts = waiting.pop(store, [])
+        if not acts:
+            return
+        posted = post_documents(store=acts[0][1].store, acts=[act.asked for _place, act in acts])
+        for (place, act), answer in zip(acts, posted, strict=True):
+            if isinstance(answer, Posted):
+                answers[place] = act.dressed(answer)
+            else:
+                answers[place] = act.problem(answer) if isinstance(answer, Refused) else answer
+
+    for place, given in enumerate(documents):
+        if "returns" in given:
+            record(given["store"])  # the sale that comes back may be one of those that wait
+        try:
+            if "reference" not in given:
+                raise reference_required()
+            waiting.setdefault(given["store"], []).append((place, act_of(desk, given, given["reference"])))
+        except Problem as problem:
+            answers[place] = problem
+    for store in list(waiting):
+        record(store)
+    return [answers[place] for place in range(len(documents))]
 
 
 def products_of(desk: Desk, given: dict, said: list[dict]) -> list[Scan]:
@@ -236,18 +311,3 @@ def placed(found: Fault, said: list[dict], one_line: bool) -> Fault:
     elif one_line and steps[1:] == ["lines"]:
         steps = [""]
     return Fault("/".join(steps), found.code, found.detail)
-
-
-def dressed(posted: Posted, store: Store, reason: Reason | None, lines: Iterable[Line]) -> Posted:
-    """`posted` with everything its answer shows, taken from what the request has loaded already.
-
-    A repetition has the content of the first time, so its products, packs and reason are those of the first time.
-    """
-    products = {line.product.pk: line.product for line in lines}
-    packs = {line.pack.pk: line.pack for line in lines if line.pack}
-    posted.document.store, posted.document.reason = store, reason
-    for movement in posted.movements:
-        movement.document, movement.store, movement.reason = posted.document, store, reason
-        movement.product = products[movement.product_id]
-        movement.entered_pack = packs.get(movement.entered_pack_id)
-    return posted

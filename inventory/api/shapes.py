@@ -1,24 +1,26 @@
 """How levels, documents and the ledger are shown to partners."""
 
+from functools import cached_property
+
 from rest_framework import serializers
 
 from inventory.filters import OLD_KINDS
 from inventory.models import Document, Movement, StockLevel
+from stores.api.fields import Shown
 
 OLD_WORD = {kind: word for word, kind in OLD_KINDS.items()}
 COSTS = ("unit_cost", "average_cost", "average_cost_after", "cost_estimated")
 WITH_SCOPE = "Only for keys with reports:read."
 
 
-class Priced(serializers.ModelSerializer):
+class Priced(Shown):
     """Leaves out what goods cost for keys that may not see it (R16)."""
 
-    def to_representation(self, row):
-        shown = super().to_representation(row)
-        if not self.context["sees_cost"]:
-            for name in COSTS:
-                shown.pop(name, None)
-        return shown
+    @cached_property
+    def readers(self):
+        return [
+            (name, read) for name, read in super().readers if name not in COSTS or self.context["sees_cost"]
+        ]
 
 
 def cost(**options):
@@ -91,7 +93,7 @@ class MovementSerializer(LineSerializer):
         return OLD_WORD.get(movement.kind, movement.kind)
 
 
-class DocumentRowSerializer(serializers.ModelSerializer):
+class DocumentRowSerializer(Shown):
     """One act in one store, without its lines."""
 
     number = serializers.CharField()

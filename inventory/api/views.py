@@ -18,7 +18,7 @@ from inventory.api.inputs import (
     MovementInput,
     ReversalInput,
 )
-from inventory.api.posting import Desk, post, problem_of, reason_for, reference_of, reference_required
+from inventory.api.posting import Desk, post, post_batch, problem_of, reason_for, reference_of
 from inventory.api.shapes import (
     BatchSerializer,
     DocumentRowSerializer,
@@ -340,9 +340,12 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
         """
         sent = self.read(BatchInput)["documents"]
         read = [self.read_one(document) for document in sent]
-        desk = Desk(self.key, [given for given in read if not isinstance(given, Invalid)])
-        rows = enumerate(zip(sent, read, strict=True))
-        return Response({"results": [self.verdict(desk, index, raw, given) for index, (raw, given) in rows]})
+        good = [given for given in read if not isinstance(given, Invalid)]
+        answers = iter(post_batch(Desk(self.key, good), good))
+        answers = [given if isinstance(given, Invalid) else next(answers) for given in read]
+        return Response({
+            "results": [self.verdict(index, raw, answer) for index, (raw, answer) in enumerate(zip(sent, answers, strict=True))]
+        })  # fmt: skip
 
     def read_one(self, raw) -> dict | Invalid:
         """What one document of a batch says, or what is wrong with it."""
@@ -351,32 +354,26 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
         except Invalid as problem:
             return problem
 
-    def verdict(self, desk: Desk, index: int, raw, given: dict | Invalid) -> dict:
-        """Records one document of a batch and says what became of it."""
+    def verdict(self, index: int, raw, answer: Posted | Problem | DatabaseError) -> dict:
+        """What became of one document of a batch."""
         reference = raw.get("reference") if isinstance(raw, dict) else None
         verdict = {
             "index": index,
             "status": "rejected",
             "reference": reference if isinstance(reference, str) else None,
         }
-        try:
-            if isinstance(given, Invalid):
-                raise given
-            if "reference" not in given:
-                raise reference_required()
-            posted = post(desk, given, given["reference"])
-        except (Problem, DatabaseError) as error:
-            problem = error if isinstance(error, Problem) else problem_of_database(error)
-            if problem is None or problem.code not in VERDICTS:
-                raise
-            at = f"/documents/{index}"
-            faults = [Fault(at + found.pointer, found.code, found.detail) for found in problem.faults[:20]]
-            shown = [
-                {"pointer": found.pointer, "code": found.code, "detail": found.detail} for found in faults
-            ]
-            return verdict | {"code": problem.code, "detail": problem.sentence, "errors": shown}
-        status = "replayed" if posted.replayed else "accepted_with_flag" if posted.flagged else "created"
-        return verdict | {"status": status, "document": self.shown(posted)}
+        if isinstance(answer, Posted):
+            status = "replayed" if answer.replayed else "accepted_with_flag" if answer.flagged else "created"
+            return verdict | {"status": status, "document": self.shown(answer)}
+        problem = answer if isinstance(answer, Problem) else problem_of_database(answer)
+        if problem is None or problem.code not in VERDICTS:
+            raise answer
+        at = f"/documents/{index}"
+        shown = [
+            {"pointer": at + found.pointer, "code": found.code, "detail": found.detail}
+            for found in problem.faults[:20]
+        ]
+        return verdict | {"code": problem.code, "detail": problem.sentence, "errors": shown}
 
 
 def tag_of(level: StockLevel) -> str:

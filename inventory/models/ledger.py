@@ -87,7 +87,10 @@ class Reason(models.Model):
 
 
 class Document(models.Model):
-    """One act that moved stock in one store: a basket sold, a delivery, a correction. Written once, never changed."""
+    """One act that moved stock in one store: a basket sold, a delivery, a correction. Written once, never changed.
+
+    Its rules are the triggers document_is_whole, document_never_changes and document_never_truncated (sql/posting.sql).
+    """
 
     class Source(models.TextChoices):
         PAGE = "page", _("Shop page")
@@ -108,7 +111,12 @@ class Document(models.Model):
     }
 
     store = models.ForeignKey(
-        Store, models.PROTECT, related_name="documents", verbose_name=_("store"), db_index=False
+        Store,
+        models.PROTECT,
+        related_name="documents",
+        verbose_name=_("store"),
+        db_constraint=False,
+        db_index=False,
     )
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
     reference = models.CharField(_("reference"), max_length=100, default=uuid.uuid4)
@@ -119,7 +127,7 @@ class Document(models.Model):
     recorded_at = models.DateTimeField(_("recorded"), db_default=Now())
     business_date = models.DateField(_("business date"))
     total = Amount(_("total"), null=True, blank=True)
-    line_count = models.PositiveIntegerField(_("lines"))
+    line_count = models.IntegerField(_("lines"))
     reason = models.ForeignKey(
         Reason,
         models.PROTECT,
@@ -167,6 +175,7 @@ class Document(models.Model):
         blank=True,
         related_name="documents",
         verbose_name=_("API key"),
+        db_constraint=False,
         db_index=False,
     )
 
@@ -188,30 +197,6 @@ class Document(models.Model):
                 fields=["store", "reverses"],
                 name="document_reversed_once",
                 condition=Q(reverses__isnull=False),
-            ),
-            models.CheckConstraint(
-                condition=Q(
-                    kind__in=[
-                        "opening",
-                        "receipt",
-                        "sale",
-                        "sale_return",
-                        "adjustment",
-                        "wastage",
-                        "own_use",
-                        "supplier_return",
-                    ]
-                ),
-                name="document_kind_known",
-            ),
-            models.CheckConstraint(condition=Q(line_count__gt=0), name="document_has_lines"),
-            models.CheckConstraint(condition=~Q(reference=""), name="document_reference_not_empty"),
-            models.CheckConstraint(
-                condition=Q(total=None) | Q(total__gte=0), name="document_total_not_negative"
-            ),
-            models.CheckConstraint(condition=Q(user=None) | Q(api_key=None), name="document_one_actor"),
-            models.CheckConstraint(
-                condition=Q(returns=None) | Q(kind="sale_return"), name="document_only_returns_return"
             ),
         ]
 
@@ -235,7 +220,7 @@ class Movement(models.Model):
     """One line of the ledger: so much of one product in or out of one store. Written once, never changed.
 
     The caller gives what happened; the database adds `seq`, `balance_after`, `unit_cost` and `average_cost_after`
-    while it moves the level (sql/posting.sql).
+    while it moves the level (sql/posting.sql), where its rules stand too: sign, price, links and stock.
     """
 
     class Oversell(models.TextChoices):
@@ -251,7 +236,7 @@ class Movement(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    line_no = models.PositiveIntegerField(_("line"))
+    line_no = models.IntegerField(_("line"))
     store = models.ForeignKey(
         Store,
         models.PROTECT,
@@ -346,34 +331,6 @@ class Movement(models.Model):
                 fields=["store", "reverses"],
                 name="movement_reversed_once",
                 condition=Q(reverses__isnull=False),
-            ),
-            models.CheckConstraint(
-                condition=Q(kind__in=["opening", "receipt", "sale_return"], reverses=None, quantity__gt=0)
-                | Q(kind__in=["opening", "receipt", "sale_return"], reverses__isnull=False, quantity__lt=0)
-                | Q(kind__in=["sale", "wastage", "own_use", "supplier_return"], reverses=None, quantity__lt=0)
-                | Q(
-                    kind__in=["sale", "wastage", "own_use", "supplier_return"],
-                    reverses__isnull=False,
-                    quantity__gt=0,
-                )
-                | (Q(kind="adjustment") & ~Q(quantity=0)),
-                name="movement_sign_fits_kind",
-            ),
-            models.CheckConstraint(
-                condition=Q(kind__in=["sale", "sale_return"], unit_price__isnull=False, line_total__gte=0)
-                | (~Q(kind__in=["sale", "sale_return"]) & Q(unit_price=None, line_total=None)),
-                name="movement_priced_when_sold",
-            ),
-            models.CheckConstraint(
-                condition=Q(entered_quantity=None) | Q(entered_quantity__gt=0),
-                name="movement_entered_is_positive",
-            ),
-            models.CheckConstraint(condition=Q(seq__gt=0), name="movement_seq_from_one"),
-            models.CheckConstraint(
-                condition=Q(oversell="") | Q(kind="sale", reverses=None), name="movement_only_sales_oversell"
-            ),
-            models.CheckConstraint(
-                condition=Q(returns=None) | Q(kind="sale_return"), name="movement_only_returns_return"
             ),
         ]
 

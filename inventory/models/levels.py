@@ -114,13 +114,8 @@ class StockLevel(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(fields=["store", "product"], name="level_once"),
-            # The only rule that stands as a CHECK: PostgreSQL compiles each of them anew for every posting. What
-            # concerns the settings alone is guarded where they change (sql/posting.sql), numbers by their types.
-            models.CheckConstraint(
-                condition=Q(on_hand__gte=0, oversold_since=None)
-                | Q(on_hand__lt=0, oversold_since__isnull=False),
-                name="level_below_zero_only_flagged",
-            ),
+            # All other rules are triggers (sql/posting.sql): PostgreSQL compiles a CHECK anew for every posting. Numbers are
+            # guarded by their types.
         ]
 
     def __str__(self):

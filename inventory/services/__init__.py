@@ -20,8 +20,10 @@ from inventory.services.posting import (
     Posted,
     find,
     insert_documents,
+    know,
     open_levels,
     post_document,
+    post_documents,
     reverse_document,
 )
 from inventory.services.refusals import (
@@ -53,7 +55,9 @@ __all__ = [
     "draft_document",
     "find",
     "insert_documents",
+    "know",
     "open_levels",
     "post_document",
+    "post_documents",
     "reverse_document",
 ]

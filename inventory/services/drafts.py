@@ -34,6 +34,8 @@ BACKDATE = {Role.CASHIER: timedelta(days=3), Role.MANAGER: timedelta(days=30), R
 BACKDATE_KEY = timedelta(days=7)
 BACKDATE_HEAD_OFFICE = timedelta(days=30)
 OLDEST_IMPORT = datetime(2000, 1, 1, tzinfo=UTC)
+# Looked up once: a member of an enumeration is found anew each time it is named, and every line names these.
+ACTIVE, ADJUSTMENT = Product.Status.ACTIVE.value, Kind.ADJUSTMENT.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,7 @@ def draft_line(line: Line, kind: str, line_no: int) -> dict:
                 _("An amount needs a price above zero."), code="must_be_positive", field="amount"
             )
         quantity = (total / price).quantize(GRAM, ROUND_HALF_UP)
-    if kind == Kind.ADJUSTMENT:
+    if kind == ADJUSTMENT:
         if quantity is not None and not quantity.is_nan() and quantity == 0:
             raise InvalidDocument(
                 _("An adjustment of zero changes nothing."), code="must_not_be_zero", field="quantity"
@@ -287,7 +289,7 @@ def draft_line(line: Line, kind: str, line_no: int) -> dict:
         total = (abs(signed) * price).quantize(PAISA, ROUND_HALF_UP)
     return {
         "line_no": line_no,
-        "product": product.pk,
+        "product": product.id,
         "quantity": signed,
         "entered_quantity": entered,
         "entered_pack": pack,
@@ -302,6 +304,8 @@ def draft_line(line: Line, kind: str, line_no: int) -> dict:
 
 def check_product(product: Product, kind: str) -> None:
     """Refuses products that are not for sale yet, or no more (R13)."""
+    if product.status == ACTIVE:
+        return
     if product.status in (Product.Status.DRAFT, Product.Status.ARCHIVED, Product.Status.MERGED):
         raise InvalidDocument(
             _("%(product)s is not in use.") % {"product": product.label},
@@ -327,9 +331,10 @@ def checked_quantity(quantity: Decimal | None, name: str) -> Decimal:
         raise InvalidDocument(_("A quantity must be above zero."), code="must_be_positive", field=name)
     if quantity > MAX_QUANTITY:
         raise InvalidDocument(_("The quantity is too large."), code="out_of_range", field=name)
-    if quantity != quantity.quantize(GRAM):
+    exact = quantity.quantize(GRAM)
+    if quantity != exact:
         raise InvalidDocument(_("A quantity has at most 3 decimals."), code="too_many_decimals", field=name)
-    return quantity.quantize(GRAM)
+    return exact
 
 
 def check_money(value: Decimal, name: str, step: Decimal = PAISA) -> Decimal:
@@ -338,11 +343,12 @@ def check_money(value: Decimal, name: str, step: Decimal = PAISA) -> Decimal:
         raise InvalidDocument(_("An amount of money must be a number."), code="not_a_number", field=name)
     if value < 0 or value > MAX_PRICE:
         raise InvalidDocument(_("This amount of money is out of range."), code="out_of_range", field=name)
-    if value != value.quantize(step):
+    exact = value.quantize(step)
+    if value != exact:
         raise InvalidDocument(
             _("This amount of money has too many decimals."), code="too_many_decimals", field=name
         )
-    return value.quantize(step)
+    return exact
 
 
 def allot_returns(rows: list[dict], sale: Document) -> None:
@@ -382,13 +388,13 @@ def allot_returns(rows: list[dict], sale: Document) -> None:
 
 def said_line(line: Line) -> list:
     """What the caller said of a line, in a form where 1.5 and 1.500 are the same."""
-
-    def plain(number):
-        return None if number is None else f"{number.normalize():f}"
-
     given = (line.quantity, line.pack_quantity, line.amount, line.unit_price, line.line_total, line.unit_cost)
-    named = (line.pack.pk if line.pack else None, line.returns.pk if line.returns else None)
-    return [line.product.pk, *named, *map(plain, given)]
+    return [
+        line.product.id,
+        line.pack.id if line.pack else None,
+        line.returns.id if line.returns else None,
+        *[None if number is None else f"{number.normalize():f}" for number in given],
+    ]
 
 
 def content_of(

@@ -1,13 +1,22 @@
 """Posting: one statement inserts documents with all their movements; the database moves the levels (sql/posting.sql)."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    OperationalError,
+    connection,
+    transaction,
+)
+from django.db.models.base import ModelState
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -90,6 +99,66 @@ def post_document(
     return replay(store, draft)
 
 
+MOST_AT_ONCE = 2000  # lines in one statement
+
+
+def post_documents(*, store: Store, acts: Sequence[Mapping]) -> list[Posted | Refused | DatabaseError]:
+    """Records many acts of one store, each wholly or not at all, as if one after the other; an answer for each.
+
+    An act is what `post_document` takes besides the store. Those that can be are written in one statement, some 2,000 lines
+    at a time; where the database refuses it, each by itself, so that one bad one never blocks the others. What the database
+    could not do for one of them is its answer too. Raises when the database is gone.
+    """
+    now, answers, drafts, count = timezone.now(), {}, {}, 0
+    for place, act in enumerate(acts):
+        try:
+            draft = draft_document(store=store, now=now, **act)
+        except Refused:
+            answers[place] = alone(store, act)  # it may have been taken when it was sent first
+            continue
+        reference = draft.document["reference"]
+        if reference in drafts or count + len(draft.rows) > MOST_AT_ONCE:
+            answers |= together(store, acts, drafts)
+            drafts, count = {}, 0
+        drafts[reference] = place, draft
+        count += len(draft.rows)
+    answers |= together(store, acts, drafts)
+    return [answers[place] for place in range(len(acts))]
+
+
+def together(store: Store, acts: Sequence[Mapping], drafts: Mapping[str, tuple[int, Draft]]) -> dict:
+    """Writes `drafts` (place and draft by reference) in one statement, or else each by itself; the answers by place."""
+    if not drafts:
+        return {}
+    try:
+        with by_itself():
+            written = insert_documents(store, [draft for _place, draft in drafts.values()])
+    except (IntegrityError, DataError, OperationalError):
+        return {place: alone(store, acts[place]) for place, _draft in drafts.values()}
+    answers = {}
+    for reference, (place, draft) in drafts.items():
+        if reference in written:
+            answers[place] = as_posted(store, draft, written[reference])
+        else:
+            try:
+                answers[place] = replay(store, draft)
+            except Refused as refusal:
+                answers[place] = refusal
+    return answers
+
+
+def alone(store: Store, act: Mapping) -> Posted | Refused | DatabaseError:
+    """What becomes of one act; raises when the database is gone."""
+    try:
+        return post_document(store=store, **act)
+    except Refused as refusal:
+        return refusal
+    except DatabaseError as error:
+        if not connection.is_usable():
+            raise
+        return error
+
+
 def reverse_document(
     *,
     document: Document,
@@ -148,7 +217,7 @@ def reverse_document(
             "unit_cost": None,  # the database takes it from the movement that is reversed
             "oversell": "",
             "reverses": original.pk,
-            "returns": None,
+            "returns": original.returns_id,
         }
         for original in originals
     ]
@@ -171,7 +240,7 @@ def reverse_document(
 # (product, document, line), which is the order in which the levels are locked: two baskets can never wait for each other
 # (R2). A reference that exists already inserts nothing at all. The values are two texts: so it is one prepared statement,
 # whatever is null in it.
-POST = """
+LINES = """
 WITH d AS (
     INSERT INTO inventory_document
         (store_id, kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason_id, notes,
@@ -185,34 +254,61 @@ WITH d AS (
     ORDER BY reference
     ON CONFLICT (store_id, reference) DO NOTHING
     RETURNING id, store_id, kind, reference, reason_id, occurred_at, recorded_at, business_date
+), l AS (
+    SELECT d.id AS document_id, d.store_id, d.kind, d.reason_id, d.occurred_at, d.recorded_at, d.business_date, given.*
+    FROM d JOIN json_to_recordset(%(lines)s::json)
+      AS given (reference text, document_no int, line_no int, product bigint, quantity numeric, entered_quantity numeric,
+                entered_pack bigint, unit_price numeric, line_total numeric, unit_cost numeric, oversell text, reverses bigint,
+                returns bigint)
+      ON given.reference = d.reference
+), """
+# The database posts each line by itself: any kind, and few lines.
+POST = f"""{LINES} m AS (
+    INSERT INTO inventory_movement
+        (document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product_id, quantity,
+         entered_quantity, entered_pack_id, unit_price, line_total, unit_cost, oversell, reverses_id, returns_id)
+    SELECT document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product, quantity,
+           entered_quantity, entered_pack, unit_price, line_total, unit_cost, oversell, reverses, returns
+    FROM l ORDER BY product, document_no, line_no
+    RETURNING document_id, id, line_no, unit_cost, cost_estimated, balance_after, average_cost_after, seq, late
+) """  # noqa: S608 - made of the constant above
+# Many lines: the places and balances of goods that leave at the average are worked out here for all of them, under the lock of
+# their levels, and checked by the database (inventory_post_out). A product of which something else moves too, or that has no
+# level yet or an empty one, goes line by line.
+POST_MANY = f"""{LINES} held AS MATERIALIZED (
+    SELECT product_id, on_hand, average_cost, cost_estimated, seq, last_business_date,
+           set_config('kiryana.goods_out', 'on', true) AS road
+    FROM inventory_stocklevel
+    WHERE store_id = %(store)s::bigint AND product_id IN (SELECT product FROM l) ORDER BY product_id FOR UPDATE
+), placed AS (
+    SELECT l.*, held.*, on_hand + sum(quantity) OVER chained AS balance, seq + row_number() OVER chained AS place,
+           greatest(last_business_date, max(business_date) OVER chained) > business_date AS late,
+           coalesce(road = 'on' AND seq > 0 AND bool_and(
+             kind IN ('sale', 'wastage', 'own_use', 'supplier_return') AND reverses IS NULL
+           ) OVER (PARTITION BY product), false) AS together
+    FROM l LEFT JOIN held ON product_id = product
+    WINDOW chained AS (PARTITION BY product ORDER BY document_no, line_no)
 ), m AS (
-INSERT INTO inventory_movement
-    (document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product_id, quantity,
-     entered_quantity, entered_pack_id, unit_price, line_total, unit_cost, oversell, reverses_id, returns_id)
-SELECT d.id, d.store_id, d.kind, d.reason_id, d.occurred_at, d.recorded_at, d.business_date, l.line_no, l.product,
-       l.quantity, l.entered_quantity, l.entered_pack, l.unit_price, l.line_total, l.unit_cost, l.oversell, l.reverses,
-       l.returns
-FROM d JOIN json_to_recordset(%(lines)s::json)
-  AS l (reference text, document_no int, line_no int, product bigint, quantity numeric, entered_quantity numeric,
-        entered_pack bigint, unit_price numeric, line_total numeric, unit_cost numeric, oversell text, reverses bigint,
-        returns bigint)
-  ON l.reference = d.reference
-ORDER BY l.product, l.document_no, l.line_no
-RETURNING *
-)
-"""
+    INSERT INTO inventory_movement
+        (document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product_id, quantity,
+         entered_quantity, entered_pack_id, unit_price, line_total, oversell, reverses_id, returns_id, unit_cost, cost_estimated,
+         balance_after, average_cost_after, seq, late)
+    SELECT document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product, quantity,
+           entered_quantity, entered_pack, unit_price, line_total, oversell, reverses, returns,
+           CASE WHEN together THEN average_cost ELSE unit_cost END, together AND cost_estimated, balance, average_cost,
+           CASE WHEN together THEN place END, together AND coalesce(late, false)
+    FROM placed ORDER BY product, document_no, line_no
+    RETURNING document_id, id, line_no, unit_cost, cost_estimated, balance_after, average_cost_after, seq, late
+) """  # noqa: S608
+MANY = 10  # lines from which on it pays
 NO_ANSWER = "SELECT FROM d WHERE false"
 ANSWER = """
-SELECT d.reference, d.id, m.recorded_at, m.id, m.line_no, m.product_id, m.quantity, m.entered_quantity, m.entered_pack_id,
-       m.unit_price, m.line_total, m.unit_cost, m.cost_estimated, m.oversell, m.balance_after, m.average_cost_after, m.seq,
-       m.reverses_id, m.returns_id, m.late
+SELECT d.reference, d.id, CASE WHEN m.line_no = 1 THEN d.recorded_at END, m.line_no, m.id, m.unit_cost, m.cost_estimated,
+       m.balance_after, m.average_cost_after, m.seq, m.late
 FROM m JOIN d ON d.id = m.document_id
-ORDER BY d.id, m.line_no
 """
-RETURNED = (
-    "id", "line_no", "product_id", "quantity", "entered_quantity", "entered_pack_id", "unit_price", "line_total", "unit_cost",
-    "cost_estimated", "oversell", "balance_after", "average_cost_after", "seq", "reverses_id", "returns_id", "late",
-)  # fmt: skip
+# What the database adds to a line, in the order of ANSWER.
+ADDED = ("id", "unit_cost", "cost_estimated", "balance_after", "average_cost_after", "seq", "late")
 
 
 def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = True) -> dict[str, list]:
@@ -232,11 +328,12 @@ def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = Tr
         "documents": json.dumps(documents, default=as_text),
         "lines": json.dumps(lines, default=as_text),
     }
+    statement = POST_MANY if len(lines) >= MANY else POST
     with connection.prepared() as cursor:
         if not answer:
-            cursor.execute(POST + NO_ANSWER, given)
+            cursor.execute(statement + NO_ANSWER, given)
             return {}
-        cursor.execute(POST + ANSWER, given)
+        cursor.execute(statement + ANSWER, given)
         answers = {}
         for reference, *values in cursor.fetchall():
             answers.setdefault(reference, []).append(values)
@@ -258,27 +355,52 @@ def as_text(value) -> str:
 
 def as_posted(store: Store, draft: Draft, answer: list) -> Posted:
     """The document and movements that the database has just written, without asking it again."""
-    given = draft.document
-    [document_id, recorded_at], common = (
-        answer[0][:2],
-        {"store": store, "kind": given["kind"], "reason": given["reason"]},
-    )
-    common |= {
+    given, reason = draft.document, draft.document["reason"]
+    document_id = answer[0][0]
+    added = {line_no: values for _document, _recorded, line_no, *values in answer}
+    recorded_at = next(recorded for _document, recorded, line_no, *_values in answer if line_no == 1)
+    common = {
+        "store_id": store.pk,
+        "kind": given["kind"],
+        "reason_id": reason.pk if reason else None,
         "occurred_at": given["occurred_at"],
         "recorded_at": recorded_at,
         "business_date": given["business_date"],
     }
-    document = Document(
-        pk=document_id, line_count=len(answer), reference=given["reference"], fingerprint=given["fingerprint"],
-        total=given["total"], notes=given["notes"], source=given["source"], reverses_id=given["reverses"],
-        returns_id=given["returns"], user_id=given["user"], api_key_id=given["api_key"], **common,
-    )  # fmt: skip
-    movements = [
-        Movement(document=document, **common, **dict(zip(RETURNED, line[2:], strict=True))) for line in answer
-    ]
-    for row in (document, *movements):
-        row._state.adding = False
+    document = made(Document, {
+        "id": document_id, "line_count": len(answer), "reference": given["reference"], "fingerprint": given["fingerprint"],
+        "total": given["total"], "notes": given["notes"], "source": given["source"], "reverses_id": given["reverses"],
+        "returns_id": given["returns"], "user_id": given["user"], "api_key_id": given["api_key"], **common,
+    })  # fmt: skip
+    movements = []
+    for row in draft.rows:
+        movement = made(Movement, {
+            "document_id": document_id, "line_no": row["line_no"], "product_id": row["product"], "quantity": row["quantity"],
+            "entered_quantity": row["entered_quantity"], "entered_pack_id": row["entered_pack"], "unit_price": row["unit_price"],
+            "line_total": row["line_total"], "oversell": row["oversell"], "reverses_id": row["reverses"],
+            "returns_id": row["returns"], **common, **dict(zip(ADDED, added[row["line_no"]], strict=True)),
+        })  # fmt: skip
+        know(movement, document=document, store=store, reason=reason)
+        movements.append(movement)
+    know(document, store=store, reason=reason)
     return Posted(document, movements)
+
+
+def made(model, values: dict):
+    """The row of `model` with these values by column, as if it had been read; as unpickling makes one, past __init__.
+
+    A batch makes a thousand of them, and __init__ would take as long as all else that Python does with one.
+    """
+    row = model.__new__(model)
+    row._state = ModelState()
+    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+    row.__dict__ |= values
+    return row
+
+
+def know(row: Document | Movement, **related) -> None:
+    """Puts what `row` points to beside it, so that nobody asks for it."""
+    row._state.fields_cache |= related
 
 
 def open_levels(store: Store, products: Iterable[Product]) -> None:

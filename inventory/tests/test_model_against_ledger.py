@@ -30,7 +30,7 @@ from inventory.services import (
 from reports.models import DailyStock
 from stores.models import Store, User
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("road")]
 
 quantities = st.decimals("0.001", "50", places=3)
 costs = st.decimals("0", "300", places=2)

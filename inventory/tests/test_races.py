@@ -11,7 +11,7 @@ from catalog.models import Product
 from inventory.models import Document, Kind, LowStockAlert, Movement, StockLevel
 from inventory.services import Actor, InsufficientStock, Posted, reverse_document
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("road")]
 
 
 def sums_hold() -> None:

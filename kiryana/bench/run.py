@@ -34,12 +34,12 @@ MARK = "made-by-bench"  # the file that says whose folder it is
 CLIENTS = 16
 CASHIERS = 16
 FULL = {
-    "small": Size(520, 2000, 2), "large": Size(520, 2000, 20), "repeat": 5, "seconds": 6.0, "batches": 10,
+    "small": Size(520, 2000, 2), "large": Size(520, 2000, 20), "repeat": 5, "seconds": 6.0, "batches": 64,
     "import": (Size(8, 2000, 1), 200_000), "pages": 7, "transactions": 10_000, "requests": (100, 10_000), "starts": 5,
 }  # fmt: skip
 QUICK = {
-    "small": Size(52, 200, 2), "large": Size(52, 200, 20), "repeat": 3, "seconds": 1.5, "batches": 2,
-    "import": (Size(4, 200, 1), 15_000), "pages": 2, "transactions": 1_500, "requests": (100, 1_500), "starts": 2,
+    "small": Size(52, 200, 2), "large": Size(52, 200, 20), "repeat": 3, "seconds": 1.5, "batches": 24,
+    "import": (Size(4, 200, 1), 30_000), "pages": 2, "transactions": 1_500, "requests": (100, 1_500), "starts": 2,
 }  # fmt: skip
 PEOPLE = """
 INSERT INTO stores_membership (user_id, store_id, role)
@@ -281,8 +281,8 @@ class Bench:
         count = self.plan["batches"]
         for turn in range(self.repeat + 1):
             before = limits.newest(self.url("small"))
-            made = list(itertools.islice(partner.batches(shelf, 200, 5), 1 if turn == 0 else count))
-            result = self.asked(address, iter(made), 120, frozenset({200, 201}), clients=1)
+            made = list(itertools.islice(partner.batches(shelf, 200, 5), CLIENTS if turn == 0 else count))
+            result = self.asked(address, iter(made), 120, frozenset({200, 201}))
             written = limits.newest(self.url("small")) - before
             if written < len(made) * 1000:
                 raise Failed(f"The batches wrote {written} lines, not {len(made) * 1000}.")

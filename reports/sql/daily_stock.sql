@@ -1,39 +1,55 @@
 -- DailyStock follows from the ledger in the same transaction. This file may be applied again at any time.
 ALTER TABLE reports_dailystock SET (fillfactor = 80);
 
+-- Once for all lines of a statement. Their levels are locked by it, so nobody else writes these days.
 CREATE OR REPLACE FUNCTION reports_keep_daily_stock() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  came numeric := CASE WHEN NEW.kind IN ('opening', 'receipt') THEN NEW.quantity ELSE 0 END;
-  went numeric := CASE WHEN NEW.kind IN ('sale', 'sale_return') THEN -NEW.quantity ELSE 0 END;
-  paid numeric := CASE WHEN NEW.line_total IS NULL THEN 0 WHEN NEW.quantity < 0 THEN NEW.line_total ELSE -NEW.line_total END;
-  line integer := CASE WHEN NEW.kind <> 'sale' THEN 0 WHEN NEW.reverses_id IS NULL THEN 1 ELSE -1 END;
-  before numeric := NEW.balance_after - NEW.quantity;
 BEGIN
-  -- A late fact (R9): the day opens as the one before it closed, and all later days move by the same quantity.
-  IF NEW.late THEN
-    UPDATE reports_dailystock SET opening = opening + NEW.quantity, closing = closing + NEW.quantity
-      WHERE store_id = NEW.store_id AND product_id = NEW.product_id AND business_date > NEW.business_date;
-    before := coalesce((
-      SELECT closing FROM reports_dailystock
-        WHERE store_id = NEW.store_id AND product_id = NEW.product_id AND business_date < NEW.business_date
-        ORDER BY business_date DESC LIMIT 1), 0);
-  END IF;
-
   INSERT INTO reports_dailystock AS d
       (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
-    VALUES (NEW.store_id, NEW.product_id, NEW.business_date, before, came, went, NEW.quantity - came + went,
-            before + NEW.quantity, paid, round(went * NEW.unit_cost, 4), CASE WHEN NEW.line_no = 1 THEN line ELSE 0 END, line)
+    SELECT store_id, product_id, business_date, closing - moved, received, sold, moved - received + sold, closing, revenue, cost,
+           documents, lines
+    FROM (
+      SELECT store_id, product_id, business_date, sum(quantity) AS moved,
+             coalesce(sum(quantity) FILTER (WHERE kind IN ('opening', 'receipt')), 0) AS received,
+             coalesce(-sum(quantity) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS sold,
+             coalesce(sum(CASE WHEN quantity < 0 THEN line_total ELSE -line_total END), 0) AS revenue,
+             coalesce(-sum(round(quantity * unit_cost, 4)) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS cost,
+             coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale' AND line_no = 1), 0) AS documents,
+             coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale'), 0) AS lines,
+             (array_agg(balance_after ORDER BY seq DESC))[1] AS closing
+      FROM written GROUP BY store_id, product_id, business_date
+    ) AS day
+    ORDER BY store_id, product_id, business_date
   ON CONFLICT (store_id, product_id, business_date) DO UPDATE SET
     received = d.received + excluded.received,
     sold = d.sold + excluded.sold,
     other = d.other + excluded.other,
-    closing = d.closing + NEW.quantity,
+    closing = d.closing + excluded.received - excluded.sold + excluded.other,
     revenue = d.revenue + excluded.revenue,
     cost = d.cost + excluded.cost,
     documents = d.documents + excluded.documents,
     lines = d.lines + excluded.lines;
-  RETURN NEW;
+
+  -- A late fact (R9): from its day on, each day opens as the one before it closed, and closes by what moved on it.
+  IF EXISTS (SELECT FROM written WHERE late) THEN
+    UPDATE reports_dailystock AS d SET opening = chain.closing - chain.moved, closing = chain.closing
+    FROM (
+      SELECT day.store_id, day.product_id, day.business_date, day.received - day.sold + day.other AS moved,
+             coalesce(before.closing, 0) + sum(day.received - day.sold + day.other) OVER (
+               PARTITION BY day.store_id, day.product_id ORDER BY day.business_date) AS closing
+      FROM (SELECT store_id, product_id, min(business_date) AS since FROM written WHERE late GROUP BY store_id, product_id) AS moved
+        JOIN reports_dailystock AS day
+          ON day.store_id = moved.store_id AND day.product_id = moved.product_id AND day.business_date >= moved.since
+        LEFT JOIN LATERAL (
+          SELECT closing FROM reports_dailystock AS earlier
+          WHERE earlier.store_id = moved.store_id AND earlier.product_id = moved.product_id AND earlier.business_date < moved.since
+          ORDER BY earlier.business_date DESC LIMIT 1
+        ) AS before ON true
+    ) AS chain
+    WHERE d.store_id = chain.store_id AND d.product_id = chain.product_id AND d.business_date = chain.business_date;
+  END IF;
+  RETURN NULL;
 END $$;
 
-CREATE OR REPLACE TRIGGER movement_20_daily_stock BEFORE INSERT ON inventory_movement
-  FOR EACH ROW EXECUTE FUNCTION reports_keep_daily_stock();
+CREATE OR REPLACE TRIGGER movement_20_daily_stock AFTER INSERT ON inventory_movement REFERENCING NEW TABLE AS written
+  FOR EACH STATEMENT EXECUTE FUNCTION reports_keep_daily_stock();

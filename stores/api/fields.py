@@ -5,9 +5,10 @@ Numbers become Decimal without passing through float; nothing is rounded, trimme
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
+from operator import attrgetter
 
 from django.core.exceptions import ValidationError as Refused
 from django.utils.translation import gettext_lazy as _
@@ -44,6 +45,24 @@ class Strict(serializers.Serializer):
     one_of: tuple[tuple[str, ...], ...] = ()
     not_both: tuple[tuple[str, str], ...] = ()
 
+    @cached_property
+    def plan(self) -> dict[str, tuple]:
+        """(how it is read, whether it is required) of each field that may be sent, worked out once."""
+        return {
+            name: (field.run_validation, field.required)
+            for name, field in self.fields.items()
+            if not field.read_only
+        }
+
+    def run_validation(self, data=empty):
+        if data is empty or data is None:
+            return super().run_validation(data)
+        taken = self.to_internal_value(data)
+        try:
+            return self.validate(taken)
+        except (ValidationError, Refused) as error:
+            raise ValidationError(serializers.as_serializer_error(error)) from None
+
     def to_internal_value(self, data):
         if not isinstance(data, Mapping):
             raise ValidationError(
@@ -51,22 +70,25 @@ class Strict(serializers.Serializer):
             )
         if len(data) < self.fewest:
             raise ValidationError({"non_field_errors": [ErrorDetail(self.error_messages["empty"], "empty")]})
-        for old, name in self.synonyms.items():
-            if old in data and name in data:
-                message = self.error_messages["duplicate_key"].format(name=name)
-                raise ValidationError({old: [ErrorDetail(message, "duplicate_key")]})
-        said = {name: old for old, name in self.synonyms.items() if old in data}
-        data = {self.synonyms.get(name, name): value for name, value in data.items()}
-        unknown = [name for name in data if name not in self.fields or self.fields[name].read_only]
-        if unknown:
+        said = {}
+        if not self.synonyms.keys().isdisjoint(data):
+            for old, name in self.synonyms.items():
+                if old in data and name in data:
+                    message = self.error_messages["duplicate_key"].format(name=name)
+                    raise ValidationError({old: [ErrorDetail(message, "duplicate_key")]})
+            said = {name: old for old, name in self.synonyms.items() if old in data}
+            data = {self.synonyms.get(name, name): value for name, value in data.items()}
+        plan = self.plan
+        if not data.keys() <= plan.keys():
             message = self.error_messages["unknown_field"]
+            unknown = [name for name in data if name not in plan]
             raise ValidationError({name: [ErrorDetail(message, "unknown_field")] for name in unknown[:20]})
         taken, wrong = {}, {}
-        for name, field in self.fields.items():
-            if name not in data and not field.required:
+        for name, (read, required) in plan.items():
+            if name not in data and not required:
                 continue
             try:
-                taken[name] = field.run_validation(data.get(name, empty))
+                taken[name] = read(data.get(name, empty))
             except ValidationError as error:
                 # Where something is wrong is told in the sender's own words.
                 wrong[said.get(name, name)] = error.detail
@@ -127,7 +149,75 @@ class StrictList(serializers.ListField):
         return rows
 
 
-class Exact(serializers.DecimalField):
+class Direct:
+    """A field that reads what was sent at once: REST framework asks the whole form first, for each value anew."""
+
+    def run_validation(self, data=empty):
+        if data is empty or data is None:
+            return super().run_validation(data)
+        value = self.to_internal_value(data)
+        self.run_validators(value)
+        return value
+
+    def run_validators(self, value):
+        if self.validators:
+            super().run_validators(value)
+
+
+class Shown(serializers.ModelSerializer):
+    """A serializer for answers alone: how each field is read of a row is worked out once, not for each row."""
+
+    def to_representation(self, row):
+        return {name: read(row) for name, read in self.readers}
+
+    @cached_property
+    def readers(self) -> list[tuple[str, Callable]]:
+        return [(field.field_name, reader_of(field)) for field in self._readable_fields]
+
+
+AS_IT_IS = (
+    serializers.IntegerField,
+    serializers.BooleanField,
+    serializers.CharField,
+    serializers.ChoiceField,
+)
+
+
+def reader_of(field: serializers.Field) -> Callable:
+    """What `field` shows of a row, as REST framework would; numbers and words without a detour."""
+    if isinstance(field, serializers.SerializerMethodField):
+        return getattr(field.parent, field.method_name)
+    get = attrgetter(field.source) if field.source != "*" else field.get_attribute
+    if type(field) is serializers.DecimalField:
+        step, other = Decimal(1).scaleb(-field.decimal_places), field.to_representation
+
+        def read(row):
+            number = get(row)
+            if number is None:
+                return None
+            return f"{number:f}" if number.same_quantum(step) else other(number)
+
+    elif type(field) not in AS_IT_IS:
+        get, show = field.get_attribute, field.to_representation
+
+        def read(row):
+            value = get(row)
+            return None if value is None else show(value)
+
+    elif field.default is empty:
+        read = get
+    else:
+
+        def read(row):
+            try:
+                return get(row)
+            except AttributeError:  # what it should be of is None
+                return field.default
+
+    return read
+
+
+class Exact(Direct, serializers.DecimalField):
     """A decimal number: a string such as "1.250", or a JSON number that was parsed without float.
 
     `whole` digits before the point, `decimal_places` after it; `low` and `high` bound it.
@@ -218,7 +308,7 @@ def check_free(attrs: dict, price: str, zero_allowed: bool = False) -> None:
         raise ValidationError({"free": [ErrorDetail(words, "not_allowed")]})
 
 
-class Text(serializers.Field):
+class Text(Direct, serializers.Field):
     """Words that people read, composed (NFC) and without spaces around them.
 
     `notes=True` allows lines and tabs, and drops marks of direction instead of refusing them.
@@ -281,7 +371,7 @@ def is_noncharacter(letter: str) -> bool:
     return 0xFDD0 <= ord(letter) <= 0xFDEF or ord(letter) & 0xFFFE == 0xFFFE
 
 
-class Code(serializers.Field):
+class Code(Direct, serializers.Field):
     """A short name that machines compare: a SKU, a barcode, a store's code. Taken literally."""
 
     default_error_messages = {
@@ -337,7 +427,7 @@ class StoreCode(Code):
         return data
 
 
-class Instant(serializers.DateTimeField):
+class Instant(Direct, serializers.DateTimeField):
     """RFC 3339 with an offset."""
 
     def to_internal_value(self, data):
@@ -361,7 +451,7 @@ class Day(serializers.DateField):
             raise ValidationError(refusal.message, code=refusal.code) from None
 
 
-class Choice(serializers.ChoiceField):
+class Choice(Direct, serializers.ChoiceField):
     """One of a fixed list of words."""
 
     default_error_messages = {
@@ -377,7 +467,7 @@ class Choice(serializers.ChoiceField):
         return self.choice_strings_to_values[data]
 
 
-class Flag(serializers.BooleanField):
+class Flag(Direct, serializers.BooleanField):
     """true or false, not a word or number for it."""
 
     default_error_messages = {"wrong_type": _("Send true or false.")}

@@ -82,7 +82,9 @@ def parse_object(data: bytes) -> dict:
     except json.JSONDecodeError as error:
         where = {"why": error.msg, "line": error.lineno, "column": error.colno}
         raise broken(_("Not JSON: %(why)s (line %(line)d, column %(column)d).") % where) from None
-    check_tree(value)
+    # A letter that stands in no other form than its own can be looked for in the whole text at once.
+    plain = text.isascii() and "\\u" not in text and not holds_secret(text)
+    check_tree(value, strings=not plain)
     if not isinstance(value, dict):
         raise fault("", "wrong_type", _("Send an object with fields."))
     return value
@@ -132,19 +134,19 @@ def too_deep() -> Problem:
     return broken(_("The body is nested more than %(most)d deep.") % {"most": DEEPEST}, "too_deep")
 
 
-def check_tree(value) -> None:
-    """Refuses nesting beyond DEEPEST, names that come twice, and what no database or other reader takes."""
+def check_tree(value, *, strings: bool = True) -> None:
+    """Refuses nesting beyond DEEPEST, names that come twice, and (`strings`) what no database or other reader takes."""
     # A place is (place of what it stands in, name or number): hardly any body ever needs it in words.
     open_rows = [(iter(enumerate([value])), None)]
     while open_rows:
         rows, place = open_rows[-1]
         for name, inner in rows:
-            if isinstance(name, str):
-                check_string(name, place)
             here = (place, name) if len(open_rows) > 1 else None
-            if isinstance(inner, str):
-                check_string(inner, here)
-            elif isinstance(inner, (dict, list)):
+            if strings:
+                for text, where in ((name, place), (inner, here)):
+                    if isinstance(text, str):
+                        check_string(text, where)
+            if isinstance(inner, (dict, list)):
                 if len(open_rows) > DEEPEST:
                     raise too_deep()
                 if isinstance(inner, Twice):
