@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -29,7 +30,9 @@ def bare_money(amount: Decimal) -> str:
 
 
 class LineForm(forms.Form):
-    """One line of a stock act. Which boxes it has, the act and the role say (`Lines.boxes`)."""
+    """One line of a stock act. Which of OPTIONAL it has, the act and the role say (`Lines.boxes`)."""
+
+    OPTIONAL = ("direction", "pack", "amount", "price", "cost")
 
     class Direction:
         LESS, MORE = "less", "more"
@@ -53,12 +56,9 @@ class LineForm(forms.Form):
     price = MoneyField(label=gettext_lazy("Price Rs"), required=False)
     cost = MoneyField(label=gettext_lazy("Cost Rs"), required=False, decimals=4)
 
-    def __init__(self, *args, boxes=(), lenient=False, **options):
+    def __init__(self, *args, lenient=False, **options):
         super().__init__(*args, **options)
         self.lenient, self.found, self.options, self.problem, self.short = lenient, None, [], "", ""
-        for name in ("direction", "pack", "amount", "price", "cost"):
-            if name not in boxes:
-                del self.fields[name]
         attrs = {
             "autocapitalize": "off",
             "autocomplete": "off",
@@ -173,12 +173,18 @@ class LineForm(forms.Form):
         )
 
 
+@cache
+def line_with(boxes: tuple[str, ...]) -> type[LineForm]:
+    """`LineForm` with these of its OPTIONAL boxes; each line copies its fields, so those that it lacks are no part of it."""
+    return type("LineForm", (LineForm,), dict.fromkeys(set(LineForm.OPTIONAL) - set(boxes)))
+
+
 class BaseLines(forms.BaseFormSet):
     """The lines of a stock act."""
 
     def __init__(self, *args, store: Store, boxes=(), lenient=False, **options):
-        self.store, self.boxes = store, boxes
-        super().__init__(*args, form_kwargs={"boxes": boxes, "lenient": lenient}, **options)
+        self.store, self.boxes, self.form = store, boxes, line_with(tuple(boxes))
+        super().__init__(*args, form_kwargs={"lenient": lenient}, **options)
 
     @property
     def filled(self) -> list[LineForm]:

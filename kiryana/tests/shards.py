@@ -6,7 +6,7 @@ table of store data, and `saved` sees each row that is saved. What they find is 
 
 import re
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from django.apps import apps
@@ -44,7 +44,7 @@ PLACEHOLDER = re.compile(r"%(?:\(\w+\)s|s|%)")
 WRITES = re.compile(r"\b(update|delete|merge|for\s+(no\s+key\s+)?(update|share)|for\s+key\s+share)\b", re.I)
 
 
-@cache
+@lru_cache(2000)
 def unbound(statement: str, inside: bool = False) -> tuple[str, ...]:
     """The tables of store data of which `statement` changes, deletes or locks rows without `store_id = <one value>`.
 
