@@ -6,12 +6,15 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection, connections
+from django.db.backends.signals import connection_created
+from django.db.models.signals import pre_save
 from django.utils import translation
 from rest_framework.test import APIClient
 
 from catalog.models import Barcode, Category, Pack, Product
 from inventory.models import Kind, Reason, StockLevel
 from inventory.services import Actor, Line, Posted, post_document
+from kiryana.tests import shards
 from stores.authentication.keys import refused_guesses, refused_keys
 from stores.models import ApiKey, Membership, Store, User
 from stores.services import create_key
@@ -29,6 +32,19 @@ def django_db_setup(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         for table, guard in GUARDS.items():
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {guard}")
+        shards.guard(cursor)
+
+
+connection_created.connect(shards.watch, dispatch_uid="shards")
+pre_save.connect(shards.saved, dispatch_uid="shards")
+
+
+@pytest.fixture(autouse=True)
+def one_store_at_a_time():
+    """Whatever a test makes the system do: no statement writes or locks rows of two stores, none saves one of them whole."""
+    shards.found.clear()
+    yield
+    assert shards.found == []
 
 
 @pytest.fixture(autouse=True)

@@ -293,6 +293,8 @@ class StorePrice(models.Model):
     class Meta:
         verbose_name = _("store price")
         verbose_name_plural = _("store prices")
+        # The key of the table itself is (store, id), as that of all that belongs to a store (migration 0005).
+        indexes = [models.Index(fields=["id"], name="store_price_id")]
         constraints = [
             models.UniqueConstraint(fields=["store", "product", "effective_from"], name="store_price_once"),
         ]

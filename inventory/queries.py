@@ -87,6 +87,63 @@ def meant_by(key: ApiKey, named: Iterable[Named]) -> dict[Named, Meant]:
     return found
 
 
+class Called(NamedTuple):
+    """What an item is called by: a barcode, or else an SKU."""
+
+    barcode: str | None = None
+    sku: str | None = None
+
+
+class Item(NamedTuple):
+    """What is called so, as a store sees it: the product with its `price` there, the pack that a barcode means.
+
+    `quantity` is for who reads a weight label.
+    """
+
+    product: Product
+    pack: Pack | None
+    on_hand: Decimal
+    packs: list[Pack]
+    quantity: Decimal | None = None
+
+
+# As above: one statement for all of it.
+ITEMS = f"""
+SELECT w.place, coalesce((
+         SELECT price FROM catalog_storeprice
+         WHERE store_id = %(store)s AND product_id = p.id AND effective_from <= coalesce(%(at)s::timestamptz, now())
+         ORDER BY effective_from DESC, id DESC LIMIT 1), p.selling_price),
+       coalesce((SELECT on_hand FROM inventory_stocklevel WHERE store_id = %(store)s AND product_id = p.id), 0), ks.rows,
+       {", ".join(f"{alias}.{column}" for alias, model in (("p", Product), ("k", Pack)) for column in SHOWN[model])}
+FROM unnest(%(place)s::int[], %(barcode)s::text[], %(sku)s::text[]) AS w (place, barcode, sku)
+LEFT JOIN LATERAL (SELECT * FROM catalog_barcode WHERE code = w.barcode LIMIT 1) AS b ON true
+LEFT JOIN LATERAL (SELECT * FROM catalog_pack WHERE id = b.pack_id LIMIT 1) AS k ON true
+JOIN LATERAL (SELECT * FROM catalog_product WHERE id = coalesce(b.product_id, (
+       SELECT id FROM catalog_product WHERE sku = w.sku)) LIMIT 1) AS p ON true
+LEFT JOIN LATERAL (
+       SELECT json_agg(json_build_array(id, product_id, name, units_per_pack::text) ORDER BY units_per_pack, id) AS rows
+       FROM catalog_pack WHERE product_id = p.id) AS ks ON true
+"""  # noqa: S608  (names of columns only)
+
+
+def items_called(called: Iterable[Called], store: Store, at: datetime | None = None) -> dict[Called, Item]:
+    """What each of `called` means in `store`, at the prices of the instant `at` (default now), in one query; what means
+    nothing is left out."""
+    called = list(called)
+    given = {column: [row[place] for row in called] for place, column in enumerate(Called._fields)}
+    given |= {"place": [str(place) for place in range(len(called))], "store": store.pk, "at": at}
+    with connection.prepared() as cursor:
+        cursor.execute(ITEMS, given)
+        rows = cursor.fetchall()
+    found, kinds = {}, len(SHOWN[Product])
+    for place, price, on_hand, packs, *values in rows:
+        product = made(Product, values[:kinds])
+        product.price = price
+        packs = [made(Pack, [*row[:3], Decimal(row[3])]) for row in packs or ()]
+        found[called[place]] = Item(product, made(Pack, values[kinds:]), on_hand, packs)
+    return found
+
+
 def made(model, row: list):
     """The row of `model` with the columns that are `SHOWN`; None where there is none."""
     return None if row[0] is None else model.from_db(connection.alias, SHOWN[model], row)

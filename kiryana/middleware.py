@@ -13,12 +13,13 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import connection
 from django.http import HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils import timezone, translation
+from django.utils.functional import SimpleLazyObject
 from django_otp.middleware import OTPMiddleware
 from pghistory.middleware import HistoryMiddleware
 
 from kiryana.logs import redact, shown_path
 from kiryana.request_log import Row, request_log
-from stores.access import client_address
+from stores.access import client_address, who_is_asking
 from stores.models import SECRET, holds_secret
 
 access_log = logging.getLogger("kiryana.access")
@@ -234,7 +235,22 @@ def of_pages(middleware: type) -> type:
 
 
 Sessions = of_pages(SessionMiddleware)
-SignedIn = of_pages(AuthenticationMiddleware)
+
+
+@of_pages
+class SignedIn(AuthenticationMiddleware):
+    """`request.user`, found when it is first asked for."""
+
+    def process_request(self, request):
+        super().process_request(request)
+
+        def found():
+            request._cached_user = who_is_asking(request)
+            return request._cached_user
+
+        request.user = SimpleLazyObject(found)
+
+
 SecondFactor = of_pages(OTPMiddleware)
 Messages = of_pages(MessageMiddleware)
 

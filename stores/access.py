@@ -4,13 +4,19 @@ Default deny: a view gets its store only through `get_store`, which answers anot
 """
 
 import ipaddress
+import re
 
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user
+from django.contrib.sessions.backends.db import SessionStore as DatabaseSessions
+from django.db import connection
 from django.db.models import F, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
-from stores.models import ApiKey, Membership, Store, Webhook
+from stores.models import ApiKey, Membership, Store, User, Webhook
 
 Role = Membership.Role
 EVERYBODY = frozenset(Role.values)
@@ -34,14 +40,76 @@ def may(role: str | None, act: str) -> bool:
     return role in MAY.get(act, ())
 
 
+class SessionStore(DatabaseSessions):
+    """Django's sessions in the database (SESSION_ENGINE), read by a statement that stays prepared.
+
+    They are asked for each time and kept nowhere else: who signs out, or is signed out, is out with the next request.
+    """
+
+    def load(self) -> dict:
+        with connection.prepared() as cursor:
+            cursor.execute(
+                "SELECT session_data FROM django_session WHERE session_key = %(key)s AND expire_date > %(now)s",
+                {"key": self.session_key, "now": timezone.now()},
+            )
+            found = cursor.fetchone()
+        if found is None:
+            self._session_key = None
+            return {}
+        return self.decode(found[0])
+
+
+USER_COLUMNS, STORE_COLUMNS = (
+    [field.column for field in model._meta.concrete_fields] for model in (User, Store)
+)
+# The store is that of Store.objects.for_user, with the role that `get_store` gives it.
+ASKING = f"""
+SELECT {", ".join(f"u.{column}" for column in USER_COLUMNS)}, m.role, {", ".join(f"s.{column}" for column in STORE_COLUMNS)}
+FROM stores_user AS u
+LEFT JOIN stores_store AS s ON s.code = %(code)s
+LEFT JOIN stores_membership AS m ON m.store_id = s.id AND m.user_id = u.id
+WHERE u.id = %(user)s
+"""  # noqa: S608  (names of columns only)
+# Pages of one store name it in their address (kiryana/urls.py): its row comes with that of the user.
+STORE_PAGE = re.compile(r"/s/([-a-zA-Z0-9_]+)/")
+
+
+def who_is_asking(request):
+    """The user of this session, as `django.contrib.auth.get_user` gives him; on a page of a store he works in, that store
+    and his role come with him in one statement, for `get_store`.
+
+    Whatever is not plainly in order (nobody signed in, a changed password, an older secret key) is left to Django.
+    """
+    session = request.session
+    if SESSION_KEY not in session or session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return get_user(request)
+    named = STORE_PAGE.match(request.path_info)
+    with connection.prepared() as cursor:
+        cursor.execute(ASKING, {"user": int(session[SESSION_KEY]), "code": named[1] if named else ""})
+        found = cursor.fetchone()
+    if found is None:
+        return get_user(request)
+    user = User.from_db(connection.alias, USER_COLUMNS, found[: len(USER_COLUMNS)])
+    fits = constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
+    if not (user.is_active and fits):
+        return get_user(request)
+    role, *values = found[len(USER_COLUMNS) :]
+    if role:
+        user.store_asked_for = Store.from_db(connection.alias, STORE_COLUMNS, values)
+        user.store_asked_for.role = role
+    return user
+
+
 def get_store(request, code: str, act: str = "view") -> Store:
     """The store `code` if the signed-in user works there, with `store.role` set; else 404.
 
     A role that may not do `act` is answered 404 too: what somebody may not use is not there for him.
     """
-    store = get_object_or_404(
-        Store.objects.for_user(request.user).annotate(role=F("memberships__role")), code=code
-    )
+    store = getattr(request.user, "store_asked_for", None)
+    if store is None or store.code != code:
+        store = get_object_or_404(
+            Store.objects.for_user(request.user).annotate(role=F("memberships__role")), code=code
+        )
     if not may(store.role, act):
         raise Http404
     request.store = store

@@ -142,9 +142,11 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
 
     def level(self, store: str, sku: str, lock: bool = False) -> StockLevel:
         levels = self.get_queryset()
-        if lock:
-            levels = levels.select_for_update(of=("self",))
-        return get_object_or_404(levels, store__code=store, product__sku=sku)
+        level = get_object_or_404(levels, store__code=store, product__sku=sku)
+        if not lock:
+            return level
+        locked = levels.select_for_update(of=("self",))
+        return get_object_or_404(locked, store=level.store_id, product=level.product_id)
 
 
 @extend_schema(tags=["movements"])

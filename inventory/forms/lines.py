@@ -1,17 +1,18 @@
 """The lines of a stock act. A line names its item by barcode, SKU or words; `Lines.resolve` finds out what is meant."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from catalog.models import Pack, Product
-from catalog.queries import scan_many
-from inventory.models import StockLevel
+from catalog.queries import forms_of
+from inventory.queries import Called, Item, items_called
 from inventory.services import MAX_LINES, InsufficientStock, Line, Refused
 from stores.forms import MoneyField, QuantityField, TextField
 from stores.models import Store
@@ -23,24 +24,15 @@ SELLABLE = [Product.Status.ACTIVE, Product.Status.DISCONTINUED]
 WHOLE_STEPS = Decimal(1)
 
 
-@dataclass(slots=True)
-class Found:
-    """What one line stands for: its product with price, on hand and packs; perhaps what the scanned code told."""
-
-    product: Product
-    pack: Pack | None = None
-    quantity: Decimal | None = None
-    on_hand: Decimal = Decimal(0)
-    packs: list[Pack] = field(default_factory=list)
-
-
 def bare_money(amount: Decimal) -> str:
     """An amount as a money box holds it."""
     return f"{amount:.0f}" if amount == amount.to_integral_value() else f"{amount:.2f}"
 
 
 class LineForm(forms.Form):
-    """One line of a stock act. Which boxes it has, the act and the role say (`Lines.boxes`)."""
+    """One line of a stock act. Which of OPTIONAL it has, the act and the role say (`Lines.boxes`)."""
+
+    OPTIONAL = ("direction", "pack", "amount", "price", "cost")
 
     class Direction:
         LESS, MORE = "less", "more"
@@ -64,12 +56,9 @@ class LineForm(forms.Form):
     price = MoneyField(label=gettext_lazy("Price Rs"), required=False)
     cost = MoneyField(label=gettext_lazy("Cost Rs"), required=False, decimals=4)
 
-    def __init__(self, *args, boxes=(), lenient=False, **options):
+    def __init__(self, *args, lenient=False, **options):
         super().__init__(*args, **options)
         self.lenient, self.found, self.options, self.problem, self.short = lenient, None, [], "", ""
-        for name in ("direction", "pack", "amount", "price", "cost"):
-            if name not in boxes:
-                del self.fields[name]
         attrs = {
             "autocapitalize": "off",
             "autocomplete": "off",
@@ -90,7 +79,7 @@ class LineForm(forms.Form):
         """What was typed for the item, spaces trimmed."""
         return " ".join((self["item"].value() or "").split())
 
-    @property
+    @cached_property
     def is_blank(self) -> bool:
         return not any(
             str(self[name].value() or "").strip()
@@ -98,7 +87,7 @@ class LineForm(forms.Form):
             if name not in ("direction", "pack", "asked", "product")
         )
 
-    def settle(self, found: Found) -> None:
+    def settle(self, found: Item) -> None:
         """Takes `found` as what this line means, and shows it: packs to choose from, the price that holds."""
         self.found = found
         if "price" in self.fields:
@@ -184,12 +173,18 @@ class LineForm(forms.Form):
         )
 
 
+@cache
+def line_with(boxes: tuple[str, ...]) -> type[LineForm]:
+    """`LineForm` with these of its OPTIONAL boxes; each line copies its fields, so those that it lacks are no part of it."""
+    return type("LineForm", (LineForm,), dict.fromkeys(set(LineForm.OPTIONAL) - set(boxes)))
+
+
 class BaseLines(forms.BaseFormSet):
     """The lines of a stock act."""
 
     def __init__(self, *args, store: Store, boxes=(), lenient=False, **options):
-        self.store, self.boxes = store, boxes
-        super().__init__(*args, form_kwargs={"boxes": boxes, "lenient": lenient}, **options)
+        self.store, self.boxes, self.form = store, boxes, line_with(tuple(boxes))
+        super().__init__(*args, form_kwargs={"lenient": lenient}, **options)
 
     @property
     def filled(self) -> list[LineForm]:
@@ -204,54 +199,48 @@ class BaseLines(forms.BaseFormSet):
         """
         # A null character is refused by the field itself, and PostgreSQL cannot even be asked about one.
         lines = [line for line in self.filled if line.text and "\0" not in line.text]
-        scans = scan_many({line.text for line in lines}, self.store, at)
-        wanted = {line: self.chosen_sku(line) for line in lines if line.text not in scans}
-        skus = {sku for sku in wanted.values() if sku} | {line.text.upper() for line in wanted}
-        rows = (
-            Product.objects.filter(sku__in=skus, status__in=SELLABLE).priced(self.store, at) if skus else []
-        )
-        by_sku = {product.sku: product for product in rows}
+        if not lines:
+            return
+        called = {line: self.names_of(line) for line in lines}
+        known = items_called({name for names in called.values() for name, _kg in names}, self.store, at)
+        asked = {}
         for line in lines:
-            if known := scans.get(line.text):
-                line.settle(Found(known.product, known.pack, known.quantity))
-            elif product := by_sku.get(wanted[line] or "") or by_sku.get(line.text.upper()):
-                line.settle(Found(product))
-            else:
-                self.ask(line, at)
-        self.tell_stock([line for line in lines if line.found])
+            fit = (
+                (name, kg)
+                for name, kg in called[line]
+                if name in known and (name.barcode or known[name].product.status in SELLABLE)
+            )
+            if found := next(fit, None):
+                line.settle(known[found[0]]._replace(quantity=found[1]))
+            elif sku := self.ask(line, at):
+                asked[line] = Called(sku=sku)
+        if asked:
+            known = items_called(set(asked.values()), self.store, at)
+            for line, name in asked.items():
+                line.settle(known[name])
+
+    def names_of(self, line: LineForm) -> list[tuple[Called, Decimal | None]]:
+        """What the words of a line may name, the likeliest first: a barcode (a label with its kg), the choice, an SKU."""
+        codes = [(Called(barcode=code), kg) for code, kg in forms_of(line.text)]
+        return codes + [(Called(sku=sku), None) for sku in (self.chosen_sku(line), line.text.upper()) if sku]
 
     def chosen_sku(self, line: LineForm) -> str:
         """The SKU that was chosen for exactly these words."""
         same = " ".join((line["asked"].value() or "").split()) == line.text
         return (line["product"].value() or "").replace("\0", "").strip() if same else ""
 
-    def ask(self, line: LineForm, at: datetime | None) -> None:
-        """One product that fits is taken; of several the reader chooses."""
+    def ask(self, line: LineForm, at: datetime | None) -> str | None:
+        """The SKU of the one product that fits; of several the reader chooses."""
         hits = Product.objects.filter(status__in=SELLABLE).matching(line.text).priced(self.store, at)
         hits = list(hits.nearest_first(line.text)[: MOST_CHOICES + 1])
         if len(hits) == 1:
-            line.settle(Found(hits[0]))
-        elif hits:
+            return hits[0].sku
+        if hits:
             line.options = hits[:MOST_CHOICES]
             line.problem = _("Several items fit. Choose one.")
         else:
             line.problem = _("No item has this code or name.")
-
-    def tell_stock(self, lines: list[LineForm]) -> None:
-        """Adds what is on hand and the packs to the products that were found."""
-        products = {line.found.product.pk for line in lines}
-        if not products:
-            return
-        levels = StockLevel.objects.for_store(self.store).filter(product__in=products)
-        on_hand = dict(levels.values_list("product", "on_hand"))
-        packs = {}
-        for pack in Pack.objects.filter(product__in=products).order_by("units_per_pack", "pk"):
-            packs.setdefault(pack.product_id, []).append(pack)
-        for line in lines:
-            found = line.found
-            found.on_hand = on_hand.get(found.product.pk, Decimal(0))
-            found.packs = packs.get(found.product.pk, [])
-            line.settle(found)
+        return None
 
     def completed(self, blank: int = ROWS) -> dict:
         """What was typed, as data for a new formset: empty lines left out, what is known filled in, `blank` added.

@@ -139,4 +139,5 @@ class StockLevel(models.Model):
         """Changes when to warn and how far to refill; crossing the new point opens or closes the alert."""
         self.reorder_point, self.target_level, self.updated_at = reorder_point, target_level, timezone.now()
         self.full_clean(validate_unique=False)
-        self.save(update_fields=["reorder_point", "target_level", "updated_at"])
+        changed = {name: getattr(self, name) for name in ("reorder_point", "target_level", "updated_at")}
+        StockLevel.objects.filter(store=self.store_id, product=self.product_id).update(**changed)

@@ -33,6 +33,7 @@ LEASE = timedelta(minutes=5)  # longer than any mail server takes; then the work
 QUIET = timedelta(hours=1)  # between two digests of one store: what runs low meanwhile is gathered
 STALE = timedelta(days=7)  # a mail that no server took for so long is of no use to its reader
 LISTED = 100  # products named in one mail
+CANDIDATES = 50  # mails that a worker looks at to find one that no other has in hand
 READERS = (Membership.Role.OWNER, Membership.Role.MANAGER)
 
 
@@ -119,10 +120,13 @@ def take() -> DigestMail | None:
     waiting = waiting.order_by(F("claimed_at").asc(nulls_first=True), "pk").select_related(
         "digest", "store", "user"
     )
-    mail = waiting.select_for_update(skip_locked=True, of=("self",)).first()
-    if mail:
-        DigestMail.objects.filter(store=mail.store_id, pk=mail.pk).update(claimed_at=now)
-    return mail
+    # Looked for in all stores, locked in one: another worker may have taken it in between, then it is the next one's turn.
+    for store, pk in waiting.values_list("store", "pk")[:CANDIDATES]:
+        mail = waiting.filter(store=store, pk=pk).select_for_update(skip_locked=True, of=("self",)).first()
+        if mail:
+            DigestMail.objects.filter(store=store, pk=pk).update(claimed_at=now)
+            return mail
+    return None
 
 
 def send(mail: DigestMail, server) -> None:

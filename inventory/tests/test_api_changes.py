@@ -446,7 +446,7 @@ def test_nothing_is_lost_or_told_twice_while_sixteen_write(api_client, manager, 
 
     for where in stores:
         basket(where, None, Kind.RECEIPT, 9000)
-    StockLevel.objects.update(reorder_point=8995)
+        StockLevel.objects.filter(store=where).update(reorder_point=8995)
 
     def writer(number):
         dice = random.Random(number)

@@ -274,11 +274,24 @@ def test_a_sale_page_asks_the_database_as_often_for_eight_lines_as_for_one(
             sku=f"SOAP-{number}", name=f"Soap {number}", category=category, selling_price=50
         )
     client.force_login(cashier)
-    # session, user, store; barcodes, products by SKU, levels, packs
-    with django_assert_num_queries(7):
+    # session, user with store, items
+    with django_assert_num_queries(3):
         entry("sale", ("SOAP-1", "1"), act="check")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(3):
         entry("sale", *[(f"SOAP-{number}", "1") for number in range(8)], act="check")
+
+
+def test_words_ask_twice_a_line_and_all_lines_once_more_together(
+    client, cashier, stocked, entry, django_assert_num_queries
+):
+    client.force_login(cashier)
+    # the three above; how the words fold and what fits; what that is here
+    with django_assert_num_queries(6):
+        answer = entry("sale", ("dalda", "1"), act="check")
+    assert boxes(answer.text)["lines-0-product"] == "GHE-0001"
+    assert "24 pc" in re.sub("<[^>]+>", "", answer.text)
+    with django_assert_num_queries(8):
+        entry("sale", ("dalda", "1"), ("chakki", "1"), act="check")
 
 
 # -- Stock in -----------------------------------------------------------------------------------------------------

@@ -261,17 +261,17 @@ def make_stores(plan: Plan, products: list[Product]) -> list[Store]:
     stores = list(Store.objects.filter(code__in=[row["code"] for row in rows]).order_by("pk"))
     since = plan.until - timedelta(days=plan.days + 1)
     branded = [product for product in products if product.brand and product.selling_price >= 100]
-    StorePrice.objects.bulk_create(
-        StorePrice(
-            store=store,
-            product=product,
-            price=(product.selling_price * Decimal("1.03")).quantize(Decimal(1)),
-            effective_from=since,
-        )
-        for number, store in enumerate(stores)
-        if number % 4 == 1
-        for product in branded[number % 13 :: 13]
-    )
+    for number, store in enumerate(stores):
+        if number % 4 == 1:
+            StorePrice.objects.bulk_create(
+                StorePrice(
+                    store=store,
+                    product=product,
+                    price=(product.selling_price * Decimal("1.03")).quantize(Decimal(1)),
+                    effective_from=since,
+                )
+                for product in branded[number % 13 :: 13]
+            )
     return stores
 
 

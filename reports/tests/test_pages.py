@@ -316,18 +316,18 @@ def test_a_state_without_items_offers_all_of_them(traded, see):
 @pytest.mark.parametrize(
     ("name", "count"),
     [
-        ("dashboard", 8),
-        ("reports", 3),
-        ("daily_sales", 5),
-        ("inventory_value", 5),
-        ("low_stock", 6),
-        ("top_products", 5),
+        ("dashboard", 7),
+        ("reports", 2),
+        ("daily_sales", 4),
+        ("inventory_value", 4),
+        ("low_stock", 5),
+        ("top_products", 4),
     ],
 )
 def test_pages_take_few_queries_however_much_there_is(
     traded, client, owner, store, category, name, count, django_assert_num_queries
 ):
-    """Session, user and store are three of them."""
+    """The session, and the user with his store, are two of them."""
     client.force_login(owner)
     address = reverse(name, args=[store.code])
     client.get(address)

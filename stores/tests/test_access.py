@@ -2,12 +2,15 @@
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.models import Session
 from django.http import Http404
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
+from django.urls import reverse
+from django.utils import timezone
 
 from inventory.models import Kind, Movement, StockLevel
 from stores.access import MAY, get_store, may
-from stores.models import Membership, Store
+from stores.models import Membership, Store, User
 from stores.services import create_key
 
 pytestmark = pytest.mark.django_db
@@ -74,3 +77,85 @@ def test_a_key_sees_its_stores_or_all(stocked, post, store, other_store, ghee):
     assert {m.store_id for m in Movement.objects.for_key(one)} == {other_store.pk}
     assert Movement.objects.for_key(every).count() == 3
     assert list(Store.objects.for_key(one)) == [other_store]
+
+
+# -- The session, its user and his store are asked for together, and every time anew
+
+
+@pytest.fixture
+def page(client, store, cashier, owner) -> str:
+    """The address of the sale page, which the client (the cashier) sees; an owner works there too."""
+    client.force_login(cashier)
+    address = reverse("sale", args=[store.code])
+    assert client.get(address).status_code == 200
+    return address
+
+
+def test_who_works_there_no_more_is_out_at_once(client, page, cashier):
+    cashier.memberships.all().delete()
+    assert client.get(page).status_code == 404
+    assert client.post(page, {"act": "save"}).status_code == 404
+
+
+def test_a_role_that_changed_counts_at_once(client, page, cashier):
+    cashier.memberships.update(role="auditor")
+    assert client.get(page).status_code == 404
+
+
+def test_the_store_of_the_address_is_not_taken_for_another(client, page, cashier, store, other_store):
+    Membership.objects.create(user=cashier, store=other_store, role="auditor")
+    assert client.get(reverse("sale", args=[other_store.code])).status_code == 404
+    request = asked_by(User.objects.get(pk=cashier.pk))
+    request.user.store_asked_for = get_store(request, store.code)
+    assert get_store(request, other_store.code).role == "auditor"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda user: user.set_password("chai-aur-samosa"),
+        lambda user: setattr(user, "is_active", False),
+    ],
+    ids=["new password", "switched off"],
+)
+def test_a_session_ends_with_the_password_and_the_account_it_began_with(client, page, cashier, change):
+    change(cashier)
+    cashier.save()
+    assert client.get(page)["Location"].startswith("/login/")
+    assert client.post(page, {"act": "save"}).status_code == 401
+
+
+def test_signed_out_anywhere_is_signed_out_at_once(client, page):
+    elsewhere = Client()
+    elsewhere.cookies["sessionid"] = client.cookies["sessionid"].value
+    assert elsewhere.get(page).status_code == 200
+    client.post(reverse("logout"))
+    assert elsewhere.get(page).status_code == 302
+
+
+def test_a_session_that_ran_out_or_never_was_opens_nothing(client, page):
+    Session.objects.update(expire_date=timezone.now())
+    assert client.get(page).status_code == 302
+    for key in ("x" * 32, "short", "é" * 32, "a' OR true --" * 3):
+        stranger = Client()
+        stranger.cookies["sessionid"] = key
+        assert stranger.get(page).status_code == 302, key
+
+
+def test_a_user_who_is_gone_is_nobody(client, page, cashier):
+    cashier.delete()
+    assert client.get(page).status_code == 302
+
+
+def test_an_older_secret_key_still_opens_and_is_replaced(client, page, settings):
+    before = client.cookies["sessionid"].value
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "n" * 50
+    assert client.get(page).status_code == 200
+    assert client.cookies["sessionid"].value != before
+    settings.SECRET_KEY_FALLBACKS = []
+    assert client.get(page).status_code == 200
+
+
+def test_a_session_of_a_way_to_sign_in_that_is_no_more_opens_nothing(client, page, settings):
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
+    assert client.get(page).status_code == 302
