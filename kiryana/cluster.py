@@ -452,6 +452,42 @@ class Cluster:
             raise ClusterError(f"PostgreSQL could not make its data in {half}:\n{made.stdout.strip()}")
         half.rename(self.data)
 
+    def follow(self, primary: "Cluster", timeout: float = 300) -> str:
+        """Copy the running server `primary` anew, and start as its replica, which can only be read; returns our `url`.
+
+        What was here before is lost. Raises ClusterError.
+        """
+        self.stop()
+        self._prepare_folders()
+        with locked(self.base / "lock") as lock:
+            folder, _version = primary._binaries()
+            half = self.base / "data.half"
+            for old in (half, self.data):
+                if old.exists():
+                    shutil.rmtree(old)
+            self._make_private(half)
+            tool = [
+                folder / "pg_basebackup",
+                "-D",
+                half,
+                "-d",
+                primary.url,
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+            ]
+            made = subprocess.run(
+                [*tool, "--no-password", *(["--no-sync"] if self.fast else [])],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                pass_fds=[lock],
+                **self._as_account(),
+            )
+            if made.returncode:
+                raise ClusterError(f"PostgreSQL could not be copied to {half}:\n{made.stdout.strip()}")
+            half.rename(self.data)
+        return self.start(timeout)
+
     def _launch(self, folder: Path, deadline: float) -> None:
         """Start the server process and wait until it answers.
 

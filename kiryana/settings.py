@@ -201,6 +201,18 @@ def primary() -> dict:
 
 
 DATABASES = {"default": primary() | {"TEST": {"NAME": os.environ.get("TEST_DATABASE") or None}}}
+if os.environ.get("REPLICA_URL"):
+    DATABASES["replica"] = database("REPLICA_URL") | {"TEST": {"MIRROR": "default"}}
+    limit(DATABASES["replica"], default_transaction_read_only="on")
+    # One that is away is noticed within seconds, also when its machine is gone without a word.
+    DATABASES["replica"]["OPTIONS"] |= {
+        "connect_timeout": 2,
+        "tcp_user_timeout": 3000,
+        "keepalives_idle": 2,
+        "keepalives_interval": 1,
+        "keepalives_count": 2,
+    }
+    DATABASE_ROUTERS = ["kiryana.routers.Reports"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Cache: exact across processes, or the rate limit is not one --------------------------------------------------

@@ -6,6 +6,7 @@ Default deny: a view gets its store only through `get_store`, which answers anot
 import ipaddress
 
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import F, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -37,11 +38,11 @@ def may(role: str | None, act: str) -> bool:
 def get_store(request, code: str, act: str = "view") -> Store:
     """The store `code` if the signed-in user works there, with `store.role` set; else 404.
 
-    A role that may not do `act` is answered 404 too: what somebody may not use is not there for him.
+    A role that may not do `act` is answered 404 too: what somebody may not use is not there for him. The primary is asked,
+    also where a report reads the rest from a replica.
     """
-    store = get_object_or_404(
-        Store.objects.for_user(request.user).annotate(role=F("memberships__role")), code=code
-    )
+    mine = Store.objects.using(DEFAULT_DB_ALIAS).for_user(request.user)
+    store = get_object_or_404(mine.annotate(role=F("memberships__role")), code=code)
     if not may(store.role, act):
         raise Http404
     request.store = store
