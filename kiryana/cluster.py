@@ -650,8 +650,10 @@ def run(home: Path, command: list[str]) -> int:
 
     if os.environ.get("DATABASE_URL"):
         return wait(dict(os.environ))
+    # What leads to another server by another way has no business with a throw-away one.
+    plain = {name: value for name, value in os.environ.items() if name not in ("POOLER_URL", "REPLICA_URL")}
     with throwaway(home) as cluster:
-        return wait(os.environ | {"DATABASE_URL": cluster.url})
+        return wait(plain | {"DATABASE_URL": cluster.url})
 
 
 def main(arguments: list[str]) -> int:

@@ -260,6 +260,11 @@ class System:
         if os.environ.get("DATABASE_URL"):
             say("Using the database of DATABASE_URL.")
             return
+        for other_way in (
+            "POOLER_URL",
+            "REPLICA_URL",
+        ):  # to the server of a DATABASE_URL, which is not this one
+            self.environment.pop(other_way, None)
         self.cluster = Cluster(self.home, tied=True)
         new = not self.cluster.data.exists()
         say(f"{'Making' if new else 'Starting'} PostgreSQL; its data is in {self.cluster.data} ...")

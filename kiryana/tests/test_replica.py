@@ -207,7 +207,7 @@ def test_a_replica_that_stands_still_is_not_read_until_it_has_caught_up(shop):
         until(
             lambda: shop.replica.ask("SELECT pg_get_wal_replay_pause_state()") == "paused", "it stands still"
         )
-        for _turn in range(3):
+        for _turn in range(2):
             shop.sell()
             assert shop.sales() == Shop.sold
             assert shop.primary.asked(FIGURES)
