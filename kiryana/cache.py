@@ -28,7 +28,7 @@ SWEEP_EVERY = 100  # new keys of one process between two removals of what has ru
 SWEEP_AT_MOST = 1000  # rows of one removal, so that no request waits long for it
 
 # Arguments for connecting that only Django's own connections understand.
-DJANGO_ONLY = ("cursor_factory", "context", "prepare_threshold", "pool")
+DJANGO_ONLY = ("cursor_factory", "context", "pool")
 
 _pools: dict[tuple, ConnectionPool] = {}
 _abandoned: list[ConnectionPool] = []
@@ -63,10 +63,6 @@ os.register_at_fork(after_in_child=_forget_pools)
 connection_created.connect(_close_before_dropping, dispatch_uid="kiryana.cache")
 
 
-def _configure(connection: psycopg.Connection) -> None:
-    connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
-
-
 def _pool(database) -> ConnectionPool:
     """The pool of this process for the database that Django's settings name now (tests change them while running)."""
     settings = database.settings_dict
@@ -77,13 +73,17 @@ def _pool(database) -> ConnectionPool:
             if (pool := _pools.get(key)) is None:
                 parameters = database.get_connection_params()
                 parameters = {name: value for name, value in parameters.items() if name not in DJANGO_ONLY}
+                parameters["autocommit"] = True
+                # Through a pooler nothing is said of the session: it is another's after each statement.
+                if "options" in parameters:
+                    parameters["application_name"] = "kiryana cache"
+                    parameters["options"] += f" -c statement_timeout={STATEMENT_TIMEOUT}"
                 pool = _pools[key] = ConnectionPool(
                     min_size=1,
                     max_size=CONNECTIONS,
                     timeout=WAIT,
                     reconnect_timeout=WAIT,
-                    kwargs=parameters | {"autocommit": True, "application_name": "kiryana cache"},
-                    configure=_configure,
+                    kwargs=parameters,
                     open=True,
                     name="kiryana-cache",
                 )

@@ -452,6 +452,42 @@ class Cluster:
             raise ClusterError(f"PostgreSQL could not make its data in {half}:\n{made.stdout.strip()}")
         half.rename(self.data)
 
+    def follow(self, primary: "Cluster", timeout: float = 300) -> str:
+        """Copy the running server `primary` anew, and start as its replica, which can only be read; returns our `url`.
+
+        What was here before is lost. Raises ClusterError.
+        """
+        self.stop()
+        self._prepare_folders()
+        with locked(self.base / "lock") as lock:
+            folder, _version = primary._binaries()
+            half = self.base / "data.half"
+            for old in (half, self.data):
+                if old.exists():
+                    shutil.rmtree(old)
+            self._make_private(half)
+            tool = [
+                folder / "pg_basebackup",
+                "-D",
+                half,
+                "-d",
+                primary.url,
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+            ]
+            made = subprocess.run(
+                [*tool, "--no-password", *(["--no-sync"] if self.fast else [])],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                pass_fds=[lock],
+                **self._as_account(),
+            )
+            if made.returncode:
+                raise ClusterError(f"PostgreSQL could not be copied to {half}:\n{made.stdout.strip()}")
+            half.rename(self.data)
+        return self.start(timeout)
+
     def _launch(self, folder: Path, deadline: float) -> None:
         """Start the server process and wait until it answers.
 
@@ -614,8 +650,10 @@ def run(home: Path, command: list[str]) -> int:
 
     if os.environ.get("DATABASE_URL"):
         return wait(dict(os.environ))
+    # What leads to another server by another way has no business with a throw-away one.
+    plain = {name: value for name, value in os.environ.items() if name not in ("POOLER_URL", "REPLICA_URL")}
     with throwaway(home) as cluster:
-        return wait(os.environ | {"DATABASE_URL": cluster.url})
+        return wait(plain | {"DATABASE_URL": cluster.url})
 
 
 def main(arguments: list[str]) -> int:

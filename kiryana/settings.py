@@ -137,28 +137,20 @@ TEMPLATES = [
 # Statements of the web process are limited (kiryana/wsgi.py sets the two variables); commands are not.
 STATEMENT_TIMEOUT = os.environ.get("STATEMENT_TIMEOUT", "0")
 LOCK_TIMEOUT = os.environ.get("LOCK_TIMEOUT", "0")
+IDLE_TIMEOUT = "60s"  # of an open transaction in which nothing happens
+# The web process goes through POOLER_URL where there is one (kiryana/wsgi.py sets POOLED). Commands, jobs and migrations
+# need sessions of their own: they never do.
+POOLED = flag("POOLED") and bool(os.environ.get("POOLER_URL"))
 # From which use on the statements of a sale stay prepared; None where the server of the next one may be another's.
-PREPARED_AFTER = 2 if flag("PREPARED_STATEMENTS", default=True) else None
+PREPARED_AFTER = 2 if flag("PREPARED_STATEMENTS", default=not POOLED) else None
 
 
-def database() -> dict:
-    """Django's settings for DATABASE_URL (any form libpq takes); without one, the embedded cluster of this home."""
-    url = os.environ.get("DATABASE_URL")
-    if not url:
-        if PRODUCTION:
-            raise ImproperlyConfigured(
-                "PRODUCTION=1 needs DATABASE_URL: the address of your PostgreSQL server."
-            )
-        from kiryana.cluster import Cluster
-
-        url = Cluster(KIRYANA_HOME).url
+def database(variable: str, default: str = "") -> dict:
+    """Django's settings for the server whose address (any form libpq takes) stands in the environment variable."""
     try:
-        given = psycopg.conninfo.conninfo_to_dict(url)
+        given = psycopg.conninfo.conninfo_to_dict(os.environ.get(variable) or default)
     except psycopg.ProgrammingError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL is not a PostgreSQL address: {error}") from None
-    options = given.pop("options", "")
-    options += f" -c statement_timeout={STATEMENT_TIMEOUT} -c lock_timeout={LOCK_TIMEOUT}"
-    options += " -c idle_in_transaction_session_timeout=60s"
+        raise ImproperlyConfigured(f"{variable} is not a PostgreSQL address: {error}") from None
     known = {
         "NAME": given.pop("dbname", "kiryana"),
         "USER": given.pop("user", ""),
@@ -169,15 +161,58 @@ def database() -> dict:
     return {
         "ENGINE": "kiryana.postgresql",
         **known,
-        "OPTIONS": {**given, "options": options.strip(), "prepare_threshold": PREPARED_AFTER},
+        "OPTIONS": {**given, "prepare_threshold": PREPARED_AFTER},
         # Each thread keeps its connection: connecting anew for a request costs four times the request itself.
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
-        "TEST": {"NAME": os.environ.get("TEST_DATABASE") or None},
     }
 
 
-DATABASES = {"default": database()}
+def limit(database: dict, **more) -> None:
+    """Gives each session of `database` the limits of this process, and what else is named."""
+    limits = {
+        "statement_timeout": STATEMENT_TIMEOUT,
+        "lock_timeout": LOCK_TIMEOUT,
+        "idle_in_transaction_session_timeout": IDLE_TIMEOUT,
+    }
+    given = database["OPTIONS"].get("options", "")
+    said = [f"-c {name}={value}" for name, value in (limits | more).items()]
+    database["OPTIONS"]["options"] = " ".join([given, *said]).strip()
+
+
+def primary() -> dict:
+    """DATABASE_URL, else the embedded cluster of this home; POOLER_URL for a process that is POOLED."""
+    if POOLED:
+        # Behind a pooler a session ends with its transaction: it can bring no limits (the pooler's own connections have
+        # them, .docker/pgbouncer.ini), and no cursor of the server outlives a statement.
+        return database("POOLER_URL") | {"DISABLE_SERVER_SIDE_CURSORS": True}
+    embedded = ""
+    if not os.environ.get("DATABASE_URL"):
+        if PRODUCTION:
+            raise ImproperlyConfigured(
+                "PRODUCTION=1 needs DATABASE_URL: the address of your PostgreSQL server."
+            )
+        from kiryana.cluster import Cluster
+
+        embedded = Cluster(KIRYANA_HOME).url
+    made = database("DATABASE_URL", embedded)
+    limit(made)
+    return made
+
+
+DATABASES = {"default": primary() | {"TEST": {"NAME": os.environ.get("TEST_DATABASE") or None}}}
+if os.environ.get("REPLICA_URL"):
+    DATABASES["replica"] = database("REPLICA_URL") | {"TEST": {"MIRROR": "default"}}
+    limit(DATABASES["replica"], default_transaction_read_only="on")
+    # One that is away is noticed within seconds, also when its machine is gone without a word.
+    DATABASES["replica"]["OPTIONS"] |= {
+        "connect_timeout": 2,
+        "tcp_user_timeout": 3000,
+        "keepalives_idle": 2,
+        "keepalives_interval": 1,
+        "keepalives_count": 2,
+    }
+    DATABASE_ROUTERS = ["kiryana.routers.Reports"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Cache: exact across processes, or the rate limit is not one --------------------------------------------------

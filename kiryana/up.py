@@ -58,10 +58,11 @@ def number(name: str, default: int, least: int, most: int) -> int:
     return int(text)
 
 
-def wants_demo() -> bool:
-    text = os.environ.get("DEMO", "").strip().lower() or "1"
+def flag(name: str, default: str) -> bool:
+    """The environment variable `name` as a boolean."""
+    text = os.environ.get(name, "").strip().lower() or default
     if text not in ("0", "1", "false", "true", "no", "yes", "off", "on"):
-        raise Refused(f"DEMO must be 1 or 0, not {text!r}.")
+        raise Refused(f"{name} must be 1 or 0, not {text!r}.")
     return text in ("1", "true", "yes", "on")
 
 
@@ -130,10 +131,16 @@ class System:
         self.port = number("PORT", 8000, 0, 65535)  # 0 takes a free one
         self.stores = number("DEMO_STORES", 20, 1, 520)
         self.days = number("DEMO_DAYS", 60, 1, 3650)
-        self.demo = wants_demo()
+        self.demo = flag("DEMO", "1")
+        self.replicates = flag("REPLICA", "0")
+        if self.replicates and os.environ.get("DATABASE_URL"):
+            raise Refused(
+                "REPLICA=1 copies the embedded PostgreSQL: name the replica of DATABASE_URL in REPLICA_URL instead."
+            )
         self.state_file = home / "run.json"
         self.logs = home / "logs"
         self.cluster: Cluster | None = None
+        self.replica: Cluster | None = None
         self.children: list[Child] = []
         self.ready = False
         self.environment = os.environ | {
@@ -184,6 +191,7 @@ class System:
             "url": self.url,
             "ready": self.ready,
             "cluster": self.cluster is not None and self.cluster.process is not None,
+            "replica": self.replica is not None,
             "children": {str(pid): born(pid) for pid in processes},
         }
         half = self.state_file.with_suffix(".half")
@@ -199,6 +207,8 @@ class System:
         if any(when and born(pid) == when for pid, when in children.items()):
             say("The last start was killed; ending what it left running ...")
         end(children, PATIENCE)
+        if state.get("replica"):
+            Cluster(self.home, "replica").stop()
         if state.get("cluster"):
             Cluster(self.home).stop()
         self.state_file.unlink()
@@ -250,6 +260,11 @@ class System:
         if os.environ.get("DATABASE_URL"):
             say("Using the database of DATABASE_URL.")
             return
+        for other_way in (
+            "POOLER_URL",
+            "REPLICA_URL",
+        ):  # to the server of a DATABASE_URL, which is not this one
+            self.environment.pop(other_way, None)
         self.cluster = Cluster(self.home, tied=True)
         new = not self.cluster.data.exists()
         say(f"{'Making' if new else 'Starting'} PostgreSQL; its data is in {self.cluster.data} ...")
@@ -277,6 +292,15 @@ class System:
             raise
         if code:
             raise Refused("The database could not be prepared; the reason stands above.")
+
+    def start_replica(self) -> None:
+        """Copy the database and let reports be read from the copy, which follows it."""
+        if not self.replicates:
+            return
+        self.replica = Cluster(self.home, "replica", tied=True)
+        self.write_state()
+        say(f"Making a replica of the database for reports; its data is in {self.replica.data} ...")
+        self.environment["REPLICA_URL"] = self.replica.follow(self.cluster)
 
     def start_children(self, listener: socket.socket) -> None:
         self.logs.mkdir(exist_ok=True)
@@ -330,6 +354,9 @@ class System:
             say("PostgreSQL has ended by itself; starting it again ...")
             self.cluster.start()
             self.write_state()
+        if self.replica and not self.replica.pid():
+            say("The replica has ended by itself; starting it again ...")
+            self.replica.start()
         for child in self.children:
             if not child.dead():
                 continue
@@ -386,6 +413,8 @@ class System:
         for child in self.children:
             if child.process:
                 child.process.wait()
+        if self.replica:
+            self.replica.stop()
         if self.cluster and self.cluster.process:
             self.cluster.stop()
         self.state_file.unlink(missing_ok=True)
@@ -399,6 +428,7 @@ class System:
             self.make_secret_key()
             self.start_database()
             self.prepare()
+            self.start_replica()
             self.start_children(listener)
             self.wait_until_ready()
             self.tell()

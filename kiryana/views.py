@@ -1,15 +1,19 @@
 """Pages of the site as a whole: is it up, and what to say when something went wrong."""
 
+import logging
 import sys
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.template import loader
 from django.views.decorators.http import require_safe
+
+log = logging.getLogger(__name__)
 
 
 @require_safe
@@ -20,15 +24,37 @@ def healthz(request):
 
 @require_safe
 def readyz(request):
-    """The database answers and all migrations are applied; 503 otherwise. Says nothing else."""
+    """The database answers, keeps our limits, and all migrations are applied; 503 otherwise. Says nothing else."""
     try:
         executor = MigrationExecutor(connection)
-        ready = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        ready = limits_hold() and not executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError:
         ready = False
     return HttpResponse(
         "ok\n" if ready else "not ready\n", content_type="text/plain", status=200 if ready else 503
     )
+
+
+def limits_hold() -> bool:
+    """Whether statements end when the settings of this process say so. A pooler between may not have passed that on."""
+    limits = {
+        "statement_timeout": settings.STATEMENT_TIMEOUT,
+        "lock_timeout": settings.LOCK_TIMEOUT,
+        "idle_in_transaction_session_timeout": settings.IDLE_TIMEOUT,
+    }
+    columns = ", ".join(["current_setting(%s), set_config(%s, %s, true)"] * len(limits))
+    given = [value for name, wanted in limits.items() for value in (name, name, wanted)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SELECT {columns}", given)
+        found = cursor.fetchone()
+    wrong = [name for place, name in enumerate(limits) if found[2 * place] != found[2 * place + 1]]
+    if wrong:
+        log.error(
+            "Connections of the database come without our %s: behind PgBouncer they are set by connect_query, as in "
+            ".docker/pgbouncer.ini.",
+            ", ".join(wrong),
+        )
+    return not wrong
 
 
 def csrf_failure(request, reason=""):

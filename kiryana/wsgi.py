@@ -1,10 +1,11 @@
-"""The web process. Only here do statements have a time limit: commands may run for hours."""
+"""The web process. Only here do statements have a time limit, and go through a pooler: commands may run for hours."""
 
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kiryana.settings")
 os.environ.setdefault("STATEMENT_TIMEOUT", "5s")
 os.environ.setdefault("LOCK_TIMEOUT", "3s")
+os.environ.setdefault("POOLED", "1")  # where POOLER_URL names a pooler
 
 from django.core.wsgi import get_wsgi_application
 

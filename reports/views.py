@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from catalog.models import Product
 from reports import exports, queries
 from reports.forms import DEFAULT_DAYS, PeriodForm, ShortForm, TopForm
+from reports.queries.replica import from_replica
 from stores.access import get_store, may
 from stores.models import Store
 
@@ -22,6 +23,7 @@ DASHBOARD_ROWS = 8
 
 @login_required
 @require_safe
+@from_replica
 def dashboard(request, code):
     """How the store stands: sales of its business date, what is short, and the last lines of the ledger."""
     store = get_store(request, code, "view")
@@ -58,6 +60,7 @@ def index(request, code):
 
 @login_required
 @require_safe
+@from_replica
 def daily_sales(request, code):
     """Sales by business date, with a chart."""
     store = get_store(request, code, "view")
@@ -82,6 +85,7 @@ def daily_sales(request, code):
 
 @login_required
 @require_safe
+@from_replica
 def inventory_value(request, code):
     """What the goods on the shelves are worth, by category; only for those who may see cost."""
     store = get_store(request, code, "see_cost")
@@ -101,6 +105,7 @@ def inventory_value(request, code):
 
 @login_required
 @require_safe
+@from_replica
 def low_stock(request, code):
     """What is below zero, out or low, the most urgent first."""
     store = get_store(request, code, "view")
@@ -129,6 +134,7 @@ def low_stock(request, code):
 
 @login_required
 @require_safe
+@from_replica
 def top_products(request, code):
     """The best sellers of a period, by rupees or by quantity."""
     store = get_store(request, code, "view")

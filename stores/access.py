@@ -9,7 +9,7 @@ import re
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessions
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import F, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -103,13 +103,13 @@ def who_is_asking(request):
 def get_store(request, code: str, act: str = "view") -> Store:
     """The store `code` if the signed-in user works there, with `store.role` set; else 404.
 
-    A role that may not do `act` is answered 404 too: what somebody may not use is not there for him.
+    A role that may not do `act` is answered 404 too: what somebody may not use is not there for him. The primary is asked,
+    also where a report reads the rest from a replica.
     """
     store = getattr(request.user, "store_asked_for", None)
     if store is None or store.code != code:
-        store = get_object_or_404(
-            Store.objects.for_user(request.user).annotate(role=F("memberships__role")), code=code
-        )
+        mine = Store.objects.using(DEFAULT_DB_ALIAS).for_user(request.user)
+        store = get_object_or_404(mine.annotate(role=F("memberships__role")), code=code)
     if not may(store.role, act):
         raise Http404
     request.store = store

@@ -184,6 +184,71 @@ def test_a_line_cannot_belong_to_a_document_of_another_store(stocked, post, othe
     assert refusal.value.__cause__.diag.constraint_name == "movement_document_own_store"
 
 
+BROKEN = [
+    ({"kind": "gift"}, "document_kind_known"),
+    ({"line_count": 0}, "document_has_lines"),
+    ({"reference": ""}, "document_reference_not_empty"),
+    ({"total": -1}, "document_total_not_negative"),
+    ({"user_id": "manager", "api_key_id": 1}, "document_one_actor"),
+    ({"returns_id": "here"}, "document_only_returns_return"),
+    ({"kind": "sale_return", "returns_id": "elsewhere"}, "document_returns_own_store"),
+    ({"reverses_id": "elsewhere"}, "document_reverses_own_store"),
+]
+
+
+@pytest.mark.parametrize(("change", "rule"), BROKEN, ids=[rule for _change, rule in BROKEN])
+def test_a_document_must_be_whole(stocked, post, other_store, manager, ghee, change, rule):
+    here = post(Kind.SALE, (ghee, 1)).document
+    elsewhere = post(Kind.RECEIPT, (ghee, 1), where=other_store).document
+    real = {"here": here.pk, "elsewhere": elsewhere.pk, "manager": manager.pk}
+    columns = {
+        "store_id": here.store_id, "kind": "sale", "reference": "raw", "fingerprint": b"", "occurred_at": timezone.now(),
+        "business_date": here.business_date, "total": 1, "line_count": 1, "notes": "", "source": "api",
+    } | {name: real.get(value, value) for name, value in change.items()}  # fmt: skip
+    names, places = ", ".join(columns), ", ".join(["%s"] * len(columns))
+    assert refused(f"INSERT INTO inventory_document ({names}) VALUES ({places})", *columns.values()) == rule
+
+
+LINES = [
+    ({"unit_price": None}, "movement_priced_when_sold"),
+    ({"line_total": -1}, "movement_priced_when_sold"),
+    ({"kind": "wastage"}, "movement_priced_when_sold"),
+    ({"entered_quantity": -1}, "movement_entered_is_positive"),
+    ({"kind": "receipt", "quantity": 1, "unit_price": None, "line_total": None, "oversell": "late"}, "movement_only_sales_oversell"),
+    ({"returns_id": 1}, "movement_only_returns_return"),
+    ({"line_no": 0}, "movement_line_from_one"),
+    ({"kind": "gift"}, "movement_sign_fits_kind"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "rule"), LINES, ids=str)
+def test_a_line_must_be_whole(stocked, post, ghee, change, rule):
+    document = post(Kind.SALE, (ghee, 1)).document
+    with pytest.raises(IntegrityError) as refusal:
+        raw_movement(document, ghee, **{"quantity": -1} | change)
+    assert refusal.value.__cause__.diag.constraint_name == rule
+    assert stocked(ghee).on_hand == 23
+
+
+def test_a_line_of_a_key_that_never_was_is_refused(stocked, post, ghee):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO inventory_document (store_id, kind, reference, fingerprint, occurred_at, business_date, total, line_count, "
+            "notes, source, api_key_id) SELECT store_id, kind, 'raw', '', occurred_at, business_date, total, 1, '', 'api', 999999 "
+            "FROM inventory_document LIMIT 1"
+        )
+    with pytest.raises(IntegrityError) as refusal:
+        raw_movement(Document.objects.get(reference="raw"), ghee, quantity=1)
+    assert refusal.value.__cause__.diag.constraint_name == "document_api_key_exists"
+
+
+def test_a_store_and_a_key_are_never_deleted(stocked, api_client):
+    api_client()
+    assert refused("DELETE FROM stores_store") == "store_never_deleted"
+    assert refused("DELETE FROM stores_apikey") == "api_key_never_deleted"
+    assert refused("UPDATE stores_store SET id = id + 1000") == "store_never_deleted"
+
+
 def test_a_reversal_must_mirror_what_it_reverses(stocked, post, ghee, atta):
     sale = post(Kind.SALE, (ghee, 2))
     void = post(Kind.SALE, (atta, 1)).document

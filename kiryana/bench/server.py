@@ -31,7 +31,8 @@ def serving(url: str, log: Path, **environment: str) -> Iterator[tuple[tuple[str
             command,
             cwd=ROOT,
             env=os.environ
-            | {"DATABASE_URL": url, "PORT": str(port), "API_RATE": "100000000/m"}
+            | {"DATABASE_URL": url, "POOLER_URL": "", "REPLICA_URL": ""}
+            | {"PORT": str(port), "API_RATE": "100000000/m"}
             | environment,
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from urllib.parse import quote
 
+from django.conf import settings
 from django.db import connection
 
 from kiryana.cluster import tied_to_parent
@@ -47,8 +48,10 @@ class Web:
         self.port = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115  (open as long as the server)
-        ours = ("ALLOWED_HOSTS", "TEST_DATABASE", "DJANGO_SETTINGS_MODULE")
+        ours = ("ALLOWED_HOSTS", "TEST_DATABASE", "DJANGO_SETTINGS_MODULE", "POOLER_URL", "REPLICA_URL")
         environment = {name: value for name, value in os.environ.items() if name not in ours}
+        if settings.POOLED:  # the whole suite goes through a pooler
+            environment["POOLER_URL"] = database
         self.process = subprocess.Popen(
             [
                 sys.executable,

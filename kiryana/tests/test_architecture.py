@@ -20,7 +20,7 @@ FREE = {"apps", "migrations", "tests", "__init__"}
 NAMES = set().union(*LAYERS) | FREE | {"sql"}
 KIRYANA = {
     "settings", "urls", "api", "pagination", "checks", "views", "wsgi", "apps", "admin", "middleware", "ready", "cluster", "cache",
-    "up", "venv", "serve", "worker", "logs", "request_log", "demo", "bench", "postgresql", "tasks", "management", "migrations", "templatetags", "tests", "__init__",
+    "up", "venv", "serve", "worker", "logs", "request_log", "demo", "bench", "postgresql", "routers", "tasks", "management", "migrations", "templatetags", "tests", "__init__",
 }  # fmt: skip
 # Columns that only posting may write, and the calls by which Django would.
 OWNED = {

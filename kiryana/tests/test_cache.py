@@ -303,3 +303,15 @@ def test_the_pool_takes_what_settings_say_about_the_connection(cache):
     told = {pool.kwargs["dbname"] for pool in module._pools.values()}
     assert told == {connection.settings_dict["NAME"]}
     assert all(pool.kwargs["autocommit"] is True for pool in module._pools.values())
+    # Also how often a statement is used before it stays prepared, which no pooler of old would bear.
+    assert {pool.kwargs["prepare_threshold"] for pool in module._pools.values()} == {2}
+
+
+def test_behind_a_pooler_the_cache_changes_no_session(cache, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"prepare_threshold": None})
+    module.close_pools()
+    cache.get("anything")
+    [pool] = module._pools.values()
+    assert pool.kwargs["prepare_threshold"] is None
+    assert not {"options", "application_name"} & pool.kwargs.keys()
+    module.close_pools()

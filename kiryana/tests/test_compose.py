@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
-OURS = [name for name, service in SERVICES.items() if "build" in service]
+OURS = [name for name, service in SERVICES.items() if service.get("build") == "."]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 
@@ -71,13 +71,13 @@ def used_by_compose() -> dict[str, set[str]]:
 
 
 def test_the_services_are_what_a_shop_needs():
-    assert set(SERVICES) == {"db", "migrate", "web", "worker", "webhooks", "proxy"}
+    assert set(SERVICES) == {"db", "pooler", "migrate", "web", "worker", "webhooks", "proxy"}
     assert SERVICES["db"]["image"] == "postgres:18"
     for name, service in SERVICES.items():
         assert ("build" in service) or re.fullmatch(r"[a-z]+:[0-9.]+", service["image"]), name
         if name != "migrate":
             assert service["restart"] == "unless-stopped"
-        if name not in ("migrate", "webhooks"):
+        if name not in ("migrate", "webhooks", "pooler"):
             assert service["healthcheck"]["test"][0] == "CMD", name
 
 
@@ -139,6 +139,22 @@ def test_every_path_that_is_mounted_or_copied_exists():
         assert (ROOT / SERVICES[service]["build"] / "Dockerfile").is_file()
 
 
+def test_the_pooler_is_there_when_asked_for_and_leads_to_the_server():
+    pooler, config = SERVICES["pooler"], (ROOT / ".docker" / "pgbouncer.ini").read_text()
+    assert pooler["profiles"] == ["pooler"]
+    assert not any("pooler" in service.get("depends_on", {}) for service in SERVICES.values())
+    folder = ROOT / pooler["build"]["context"]
+    dockerfile = (folder / pooler["build"]["dockerfile"]).read_text()
+    for copied in re.search(r"^COPY (.*) \S+$", dockerfile, re.MULTILINE)[1].split():
+        assert (folder / copied).is_file()
+    [port] = re.findall(r"^listen_port = (\d+)$", config, re.MULTILINE)
+    assert f"postgresql://kiryana@pooler:{port}/kiryana" in EXAMPLE
+    assert f"EXPOSE {port}" in dockerfile
+    server = SERVICES["web"]["environment"]["DATABASE_URL"]
+    assert server == "postgresql://kiryana@db:5432/kiryana"
+    assert "\nkiryana = host=db port=5432 dbname=kiryana " in config
+
+
 def programs() -> dict[str, str]:
     scripts = importlib.metadata.entry_points(group="console_scripts")
     return {script.name: script.value for script in scripts}
@@ -171,7 +187,7 @@ def test_every_command_exists(where):
 
 def test_web_and_proxy_agree():
     proxy = re.sub(r"#.*", "", (ROOT / ".docker" / "Caddyfile").read_text())
-    service, port = re.search(r"reverse_proxy (\w+):(\d+)", proxy).groups()
+    service, port = re.search(r"dynamic a (\w+) (\d+)", proxy).groups()
     assert SERVICES[service]["expose"] == [port]
     assert f"--bind=0.0.0.0:{port}" in SERVICES[service]["command"]
     check = (ROOT / ".docker" / "ready.py").read_text()

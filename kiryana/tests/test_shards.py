@@ -113,7 +113,10 @@ def loose_links() -> list[str]:
 
 def test_links_between_rows_of_a_store_are_checked_together_with_the_store(db):
     assert loose_links() == []
-    assert len(asked(FOREIGN, list(shards.store_data()))) >= 7
+    held = {name for name, _source, _target, _columns in asked(FOREIGN, list(shards.store_data()))}
+    assert held == {"alert_digest_own_store", "digest_mail_own_store"}
+    # Those of documents and lines are looked up by their triggers, with the store: each is broken once in
+    # inventory/tests/test_guards.py.
 
 
 def test_a_link_without_the_store_is_seen(db):

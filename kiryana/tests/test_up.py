@@ -19,7 +19,7 @@ import pytest
 from django.db import connection
 
 from kiryana import up
-from kiryana.cluster import Cluster
+from kiryana.cluster import Cluster, command_line
 from kiryana.management.commands.prepare import LOCK
 from kiryana.tests.test_cluster import until
 from kiryana.venv import wanted
@@ -162,6 +162,26 @@ def test_it_starts_recovers_from_every_kill_and_stops_without_a_trace(home, star
     assert not (home / "run.json").exists()
 
 
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_replica_is_made_started_again_and_stopped(home, start, earlier):
+    cluster, replica = Cluster(home), Cluster(home, "replica")
+    if earlier:  # what an earlier start left there is in nobody's way
+        replica.start()
+        replica.stop()
+    run = start(home, REPLICA="1")
+    url = run.ready()
+    streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+    with psycopg.connect(cluster.url, autocommit=True) as database:
+        until(lambda: database.execute(streaming).fetchone()[0], "it follows")
+    [web] = [pid for pid in run.children() if "gunicorn" in command_line(pid)]
+    assert f"REPLICA_URL={replica.url}" in Path(f"/proc/{web}/environ").read_text().split("\0")
+    os.kill(replica.pid(), signal.SIGKILL)
+    until(lambda: "The replica has ended by itself" in run.told() and replica.ready(), "it is back", 60)
+    assert answer(f"{url}readyz") == 200
+    assert run.end() == 0
+    assert (cluster.pid(), replica.pid()) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
@@ -170,6 +190,11 @@ def test_it_starts_recovers_from_every_kill_and_stops_without_a_trace(home, star
         ({"DEMO_STORES": "0"}, "DEMO_STORES must be a whole number from 1 to 520, not '0'."),
         ({"DEMO_DAYS": "-1"}, "DEMO_DAYS must be a whole number from 1 to 3650, not '-1'."),
         ({"DEMO": "perhaps"}, "DEMO must be 1 or 0, not 'perhaps'."),
+        ({"REPLICA": "2"}, "REPLICA must be 1 or 0, not '2'."),
+        (
+            {"REPLICA": "1", "DATABASE_URL": "postgresql:///x"},
+            "name the replica of DATABASE_URL in REPLICA_URL",
+        ),
         ({"KIRYANA_HOME": "/proc/kiryana"}, "set KIRYANA_HOME to one that you may write to"),
     ],
 )

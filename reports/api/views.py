@@ -16,6 +16,7 @@ from catalog.filters import read_category
 from reports import queries
 from reports.api import examples, shapes
 from reports.exports import FORMULA
+from reports.queries.replica import from_replica
 from stores.api.base import KeyViews, store_of
 from stores.authentication.problems import fault
 from stores.filters import read_day
@@ -79,13 +80,14 @@ PERIOD_PARAMETERS = [
 
 
 def report(summary: str, shape, example, parameters):
-    """What the schema says of one report."""
-    return extend_schema(
+    """What the schema says of one report, which is read from the replica where there is one."""
+    described = extend_schema(
         summary=summary,
         parameters=parameters,
         responses={(200, "application/json"): shape, (200, "text/csv"): str},
         examples=[OpenApiExample(summary, example, response_only=True, media_type="application/json")],
     )
+    return lambda action: described(from_replica(action))
 
 
 @extend_schema(tags=["reports"])

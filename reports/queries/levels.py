@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from decimal import Decimal
 
-from django.db import connection
+from django.db import connections, router
 from django.db.models import (
     Case,
     Count,
@@ -247,7 +247,7 @@ def dead_stock(
     if category:
         within = "AND p.category_id IN " + SUBTREE % "%(category)s"
         given["category"] = category.pk
-    with connection.cursor() as cursor:
+    with connections[router.db_for_read(StockLevel)].cursor() as cursor:
         cursor.execute(DEAD.format(category=within), given)
         found = cursor.fetchall()
     names = ("store", "sku", "name", "name_ur", "unit", "on_hand", "value_at_cost", "last_sold")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
@@ -138,10 +139,10 @@ def pointer(name: str) -> str:
 
 
 def store_of(views: KeyViews, code: str | None) -> Store | None:
-    """The key's store that the parameter `store` names, None when it is not given; 404 for any other."""
+    """The key's store that the parameter `store` names, None when it is not given; 404 for any other. The primary is asked."""
     if code is None:
         return None
-    store = views.my_stores().filter(code=code).first()
+    store = views.my_stores().using(DEFAULT_DB_ALIAS).filter(code=code).first()
     if store is None:
         raise Problem("not_found", _("This key has no such store."))
     return store
