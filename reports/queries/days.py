@@ -62,6 +62,13 @@ EVERY = """, every AS MATERIALIZED (
 DIRECTLY = OPEN_DAYS.format(closed="'0001-01-01'::date", within="{within}")
 
 
+def named(stores: QuerySet[Store]) -> tuple[str, dict]:
+    """The CTE `mine` with the ids of `stores`, and its parameters."""
+    mine, own = stores.order_by().values("pk").query.sql_with_params()
+    given = {f"own{place}": value for place, value in enumerate(own)}
+    return MINE.format(stores=mine % tuple(f"%({name})s" for name in given)), given
+
+
 def summed(
     stores: QuerySet[Store], start: date, end: date, category: Category | None, by: str | None
 ) -> tuple[str, str, dict]:
@@ -69,9 +76,8 @@ def summed(
 
     One statement must hold it all: in one snapshot, what a posting or the job moves is in one place alone.
     """
-    mine, own = stores.order_by().values("pk").query.sql_with_params()
-    given = {f"own{place}": value for place, value in enumerate(own)} | {"start": start, "end": end}
-    before = MINE.format(stores=mine % tuple(f"%(own{place})s" for place in range(len(own))))
+    before, given = named(stores)
+    given |= {"start": start, "end": end}
     within = ""
     if category:
         within = f"AND product_id IN (SELECT id FROM catalog_product WHERE category_id IN {SUBTREE % '%(category)s'})"  # noqa: S608
