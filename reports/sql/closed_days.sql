@@ -17,6 +17,7 @@
 
 CREATE OR REPLACE FUNCTION reports_note_late() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
+  day reports_dailystock%ROWTYPE := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
   closed date;
 BEGIN
   -- A snapshot from before the lock could miss that the day was closed.
@@ -24,33 +25,30 @@ BEGIN
     RAISE EXCEPTION 'Days that are over are written to in read committed transactions only.'
       USING ERRCODE = 'invalid_transaction_state';
   END IF;
-  IF TG_OP <> 'INSERT' THEN
-    SELECT upto INTO closed FROM reports_closeddays WHERE store_id = OLD.store_id FOR SHARE;
-    IF OLD.business_date <= closed THEN
-      INSERT INTO reports_latefigures (store_id, product_id, business_date, documents, lines, sold, revenue, cost)
-        VALUES (OLD.store_id, OLD.product_id, OLD.business_date, -OLD.documents, -OLD.lines, -OLD.sold, -OLD.revenue, -OLD.cost);
-    END IF;
-  END IF;
-  IF TG_OP <> 'DELETE' THEN
-    SELECT upto INTO closed FROM reports_closeddays WHERE store_id = NEW.store_id FOR SHARE;
-    IF NEW.business_date <= closed THEN
-      INSERT INTO reports_latefigures (store_id, product_id, business_date, documents, lines, sold, revenue, cost)
-        VALUES (NEW.store_id, NEW.product_id, NEW.business_date, NEW.documents, NEW.lines, NEW.sold, NEW.revenue, NEW.cost);
-    END IF;
+  SELECT upto INTO closed FROM reports_closeddays WHERE store_id = day.store_id FOR SHARE;
+  IF day.business_date <= closed THEN
+    INSERT INTO reports_latefigures (store_id, product_id, business_date, documents, lines, sold, revenue, cost)
+      VALUES (
+        day.store_id, day.product_id, day.business_date,
+        CASE TG_OP WHEN 'INSERT' THEN NEW.documents WHEN 'DELETE' THEN -OLD.documents ELSE NEW.documents - OLD.documents END,
+        CASE TG_OP WHEN 'INSERT' THEN NEW.lines WHEN 'DELETE' THEN -OLD.lines ELSE NEW.lines - OLD.lines END,
+        CASE TG_OP WHEN 'INSERT' THEN NEW.sold WHEN 'DELETE' THEN -OLD.sold ELSE NEW.sold - OLD.sold END,
+        CASE TG_OP WHEN 'INSERT' THEN NEW.revenue WHEN 'DELETE' THEN -OLD.revenue ELSE NEW.revenue - OLD.revenue END,
+        CASE TG_OP WHEN 'INSERT' THEN NEW.cost WHEN 'DELETE' THEN -OLD.cost ELSE NEW.cost - OLD.cost END);
   END IF;
   RETURN NULL;
 END $$;
 
 -- A sale of today pays for the comparison of the date alone. That a late fact moves the opening and closing of later days
--- concerns no sum.
+-- concerns no sum. Nobody changes the key of a day.
 CREATE OR REPLACE TRIGGER daily_stock_late_new AFTER INSERT ON reports_dailystock
   FOR EACH ROW WHEN (NEW.business_date < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1)
   EXECUTE FUNCTION reports_note_late();
 CREATE OR REPLACE TRIGGER daily_stock_late_change AFTER UPDATE ON reports_dailystock
   FOR EACH ROW WHEN (
-    least(OLD.business_date, NEW.business_date) < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1
-    AND (OLD.store_id, OLD.product_id, OLD.business_date, OLD.documents, OLD.lines, OLD.sold, OLD.revenue, OLD.cost)
-      IS DISTINCT FROM (NEW.store_id, NEW.product_id, NEW.business_date, NEW.documents, NEW.lines, NEW.sold, NEW.revenue, NEW.cost))
+    NEW.business_date < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1
+    AND (OLD.documents, OLD.lines, OLD.sold, OLD.revenue, OLD.cost)
+      IS DISTINCT FROM (NEW.documents, NEW.lines, NEW.sold, NEW.revenue, NEW.cost))
   EXECUTE FUNCTION reports_note_late();
 CREATE OR REPLACE TRIGGER daily_stock_late_gone AFTER DELETE ON reports_dailystock
   FOR EACH ROW WHEN (OLD.business_date < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1)
