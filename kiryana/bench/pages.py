@@ -178,12 +178,12 @@ def variants() -> list[Address]:
         (
             "partner",
             "/api/v1/movements/",
-            ["reference=bench-2-1", f"occurred_from={yesterday}T00:00:00Z", "ordering=id"],
+            ["reference=bench-1-2-1", f"occurred_from={yesterday}T00:00:00Z", "ordering=id"],
         ),
         (
             "partner",
             "/api/v1/documents/",
-            [store, "kind=wastage", store + "&kind=opening", "reference=bench-2-1", "ordering=id"],
+            [store, "kind=wastage", store + "&kind=opening", "reference=bench-1-2-1", "ordering=id"],
         ),
         (
             "partner",
@@ -228,7 +228,7 @@ def variants() -> list[Address]:
         (
             "head",
             "/admin/inventory/document/",
-            ["q=bench-2-1", "q=S-000001", admin_store, day, "user=owner", "kind=wastage", "kind=sale"],
+            ["q=bench-1-2-1", "q=S-000001", admin_store, day, "user=owner", "kind=wastage", "kind=sale"],
         ),
         (
             "head",

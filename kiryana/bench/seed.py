@@ -16,7 +16,7 @@ import psycopg
 
 BASKET = 8  # lines of a document
 PAST = 380  # days ago that the rounds before the last one end
-RECENT = 30  # days that the last round lasts; the last of them was yesterday
+RECENT = 30  # days that the last round lasts at most, none of them without a basket; the last was yesterday
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ DOCUMENTS = """
 INSERT INTO inventory_document (id, store_id, kind, reference, fingerprint, occurred_at, recorded_at, business_date, total, line_count,
                                 notes, source)
 SELECT (r::bigint - 1) * %(stores)s * %(baskets)s + (s - 1) * %(baskets)s + b, s, CASE r WHEN 1 THEN 'opening' ELSE 'sale' END,
-       'bench-' || r || '-' || b, '\\x00', at, at, pg_temp.day_of(r, %(rounds)s, b, %(baskets)s), CASE r WHEN 1 THEN NULL ELSE basket.total END, basket.lines,
+       'bench-' || s || '-' || r || '-' || b, '\\x00', at, at, pg_temp.day_of(r, %(rounds)s, b, %(baskets)s), CASE r WHEN 1 THEN NULL ELSE basket.total END, basket.lines,
        '', 'import'
 FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r,
      (SELECT (id - 1) / {basket} + 1 AS b, sum(selling_price) AS total, count(*) AS lines FROM catalog_product GROUP BY 1) AS basket,
@@ -117,7 +117,22 @@ def fill(url: str, size: Size, told: Callable[[int], None] = lambda stores: None
     with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute("SET synchronous_commit = off; SET work_mem = '64MB'")
         write(connection, connection.cursor(), size, told)
+        sum_up(connection)
         connection.execute("VACUUM ANALYZE")
+
+
+def sum_up(connection: psycopg.Connection) -> None:
+    """Closes the days that are over, as the job does in production; nobody else writes here, so nobody is waited for."""
+    connection.execute(
+        "INSERT INTO reports_closeddays (store_id) SELECT id FROM stores_store ON CONFLICT DO NOTHING"
+    )
+    stores = [row[0] for row in connection.execute("SELECT store_id FROM reports_closeddays ORDER BY 1")]
+    for first in range(0, len(stores), AT_ONCE):
+        moved = True
+        while moved:
+            [moved] = connection.execute(
+                "SELECT reports_sum_up(%s, reports_closable(), 31)", [stores[first : first + AT_ONCE]]
+            ).fetchone()
 
 
 def write(
@@ -127,7 +142,7 @@ def write(
     told: Callable[[int], None] = lambda stores: None,
 ) -> None:
     """Writes it all on a connection of the superuser; the triggers of that session are off until it is done."""
-    words = {"opening": OPENING, "basket": BASKET, "past": PAST, "recent": RECENT}
+    words = {"opening": OPENING, "basket": BASKET, "past": PAST, "recent": min(RECENT, -(-size.products // BASKET))}
     baskets = -(-size.products // BASKET)
     given = {"stores": size.stores, "products": size.products, "rounds": size.rounds, "baskets": baskets}
     cursor.execute("SET session_replication_role = replica")
