@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from catalog.filters import CategoryFilter
+from catalog.models import Product
 from inventory.models import Document, Kind, Movement, StockLevel
 from stores.filters import DayFilter, InstantFilter
 from stores.models import Store
@@ -34,9 +35,19 @@ class StoreFilter(django_filters.CharFilter):
         return queryset.filter(store__in=list(Store.objects.filter(code=value))) if value else queryset
 
 
+class SkuFilter(django_filters.CharFilter):
+    """A product by its SKU: by its id, as a store."""
+
+    def __init__(self):
+        super().__init__(max_length=40)
+
+    def filter(self, queryset, value):
+        return queryset.filter(product__in=list(Product.objects.filter(sku=value))) if value else queryset
+
+
 class LevelFilter(django_filters.FilterSet):
     store = StoreFilter()
-    sku = django_filters.CharFilter(field_name="product__sku", max_length=40)
+    sku = SkuFilter()
     category = CategoryFilter(field_name="product__category", label=_("name or id"))
     state = django_filters.ChoiceFilter(choices=StockLevel.State.choices, method="in_state")
     updated_since = InstantFilter(field_name="updated_at", lookup_expr="gte", label=_("changed at or after"))
@@ -73,7 +84,7 @@ class DocumentFilter(LedgerFilter):
 
 
 class MovementFilter(LedgerFilter):
-    sku = django_filters.CharFilter(field_name="product__sku", max_length=40)
+    sku = SkuFilter()
     reference = django_filters.CharFilter(method="by_reference", max_length=100, label=_("of the document"))
 
     class Meta:

@@ -103,7 +103,7 @@ SELECT s, p.id, pg_temp.day_of(r, %(rounds)s, (p.id - 1) / {basket} + 1, %(baske
        CASE r WHEN 1 THEN 0 ELSE 1 END, 0, {opening} - (r - 1), CASE r WHEN 1 THEN 0 ELSE p.selling_price END,
        CASE r WHEN 1 THEN 0 ELSE p.cost_price END, CASE WHEN r > 1 AND (p.id - 1) %% {basket} = 0 THEN 1 ELSE 0 END,
        CASE r WHEN 1 THEN 0 ELSE 1 END
-FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r, catalog_product AS p ORDER BY s, p.id, r
+FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r, catalog_product AS p ORDER BY s, r, p.id
 """
 SEQUENCES = """
 SELECT setval(pg_get_serial_sequence(t, 'id'), (SELECT max(id) FROM {table})) FROM (VALUES ('{table}')) AS n (t)
@@ -142,7 +142,12 @@ def write(
     told: Callable[[int], None] = lambda stores: None,
 ) -> None:
     """Writes it all on a connection of the superuser; the triggers of that session are off until it is done."""
-    words = {"opening": OPENING, "basket": BASKET, "past": PAST, "recent": min(RECENT, -(-size.products // BASKET))}
+    words = {
+        "opening": OPENING,
+        "basket": BASKET,
+        "past": PAST,
+        "recent": min(RECENT, -(-size.products // BASKET)),
+    }
     baskets = -(-size.products // BASKET)
     given = {"stores": size.stores, "products": size.products, "rounds": size.rounds, "baskets": baskets}
     cursor.execute("SET session_replication_role = replica")
