@@ -50,7 +50,7 @@ def levels_of(stores: QuerySet[Store], category: Category | None = None) -> Quer
 VALUED = """
 {mine}, own_price AS (
     SELECT DISTINCT ON (store_id, product_id) store_id, product_id, price FROM catalog_storeprice
-    WHERE store_id IN (SELECT id FROM mine) AND effective_from <= now()
+    WHERE store_id IN (SELECT id FROM mine) AND effective_from <= statement_timestamp()
     ORDER BY store_id, product_id, effective_from DESC, id DESC
 ), valued AS (
     SELECT l.store_id, l.product_id, p.category_id, l.on_hand, l.reorder_point, l.listed,
