@@ -237,6 +237,10 @@ class Product(models.Model):
     def __str__(self):
         return f"{self.sku} {self.label}"
 
+    # Django's own looks through all choices each time, which a list of fifty rows feels.
+    def get_unit_display(self) -> str:
+        return str(self.Unit(self.unit).label)
+
     @property
     def label(self) -> str:
         """The name in the reader's language."""

@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from catalog.filters import CategoryFilter
+from catalog.models import Product
 from inventory.models import Document, Kind, Movement, StockLevel
 from stores.filters import DayFilter, InstantFilter
 from stores.models import Store
@@ -24,9 +25,29 @@ class KindFilter(django_filters.ChoiceFilter):
         return super().filter(queryset, OLD_KINDS.get(value, value))
 
 
+class StoreFilter(django_filters.CharFilter):
+    """A store by its code. By its id, known before: a list of one store is read in the order of that store's keys."""
+
+    def __init__(self):
+        super().__init__(max_length=20, label=_("store code"))
+
+    def filter(self, queryset, value):
+        return queryset.filter(store__in=list(Store.objects.filter(code=value))) if value else queryset
+
+
+class SkuFilter(django_filters.CharFilter):
+    """A product by its SKU: by its id, as a store."""
+
+    def __init__(self):
+        super().__init__(max_length=40)
+
+    def filter(self, queryset, value):
+        return queryset.filter(product__in=list(Product.objects.filter(sku=value))) if value else queryset
+
+
 class LevelFilter(django_filters.FilterSet):
-    store = django_filters.CharFilter(field_name="store__code", max_length=20, label=_("store code"))
-    sku = django_filters.CharFilter(field_name="product__sku", max_length=40)
+    store = StoreFilter()
+    sku = SkuFilter()
     category = CategoryFilter(field_name="product__category", label=_("name or id"))
     state = django_filters.ChoiceFilter(choices=StockLevel.State.choices, method="in_state")
     updated_since = InstantFilter(field_name="updated_at", lookup_expr="gte", label=_("changed at or after"))
@@ -42,7 +63,7 @@ class LevelFilter(django_filters.FilterSet):
 class LedgerFilter(django_filters.FilterSet):
     """What documents and their lines are both found by."""
 
-    store = django_filters.CharFilter(field_name="store__code", max_length=20, label=_("store code"))
+    store = StoreFilter()
     kind = KindFilter()
     occurred_from = InstantFilter(field_name="occurred_at", lookup_expr="gte")
     occurred_to = InstantFilter(field_name="occurred_at", lookup_expr="lte", label=_("this instant included"))
@@ -63,7 +84,7 @@ class DocumentFilter(LedgerFilter):
 
 
 class MovementFilter(LedgerFilter):
-    sku = django_filters.CharFilter(field_name="product__sku", max_length=40)
+    sku = SkuFilter()
     reference = django_filters.CharFilter(method="by_reference", max_length=100, label=_("of the document"))
 
     class Meta:

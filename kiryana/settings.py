@@ -382,4 +382,4 @@ if CHANGES_DAYS < 31:
 
 # -- Jobs ---------------------------------------------------------------------------------------------------
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
-PROCRASTINATE_IMPORT_PATHS = ["inventory.tasks"]
+PROCRASTINATE_IMPORT_PATHS = ["inventory.tasks", "reports.tasks"]

@@ -1,11 +1,15 @@
 """What happened, by day: kept in the same transaction as the movements, so that reports never read the ledger."""
 
+from datetime import date
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Amount, CostTotal, Product, Quantity
 from inventory.models import StoreData
 from stores.models import Store
+
+NEVER = date.min  # a store of which no day is summed up yet
 
 
 class DailyStock(models.Model):
@@ -50,3 +54,106 @@ class DailyStock(models.Model):
 
     def __str__(self):
         return f"{self.store_id} · {self.product_id} · {self.business_date}"
+
+
+class Figures(models.Model):
+    """The figures of DailyStock that can be added up over days, stores and products."""
+
+    documents = models.BigIntegerField(_("sales"))
+    lines = models.BigIntegerField(_("sale lines"))
+    sold = Quantity(_("sold"))
+    revenue = Amount(_("revenue"))
+    cost = CostTotal(_("cost of goods sold"))
+
+    class Meta:
+        abstract = True
+
+
+class ClosedDays(models.Model):
+    """Up to which business date the days of a store are summed up (sql/closed_days.sql); sandboxes have no row."""
+
+    store = models.OneToOneField(
+        Store,
+        models.PROTECT,
+        primary_key=True,
+        related_name="+",
+        db_constraint=False,
+        verbose_name=_("store"),
+    )
+    upto = models.DateField(_("closed up to"), db_default=NEVER)
+
+    class Meta:
+        verbose_name = _("closed days")
+        verbose_name_plural = _("closed days")
+
+    def __str__(self):
+        return f"{self.store_id} · {self.upto}"
+
+
+class StoreDay(Figures):
+    """The sums of one closed day of a store, over all its products."""
+
+    pk = models.CompositePrimaryKey("store", "business_date")
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="+", verbose_name=_("store"), db_constraint=False, db_index=False
+    )
+    business_date = models.DateField(_("business date"))
+
+    objects = StoreData.as_manager()
+
+    class Meta:
+        verbose_name = _("day of a store")
+        verbose_name_plural = _("days of stores")
+
+    def __str__(self):
+        return f"{self.store_id} · {self.business_date}"
+
+
+class LateFigures(Figures):
+    """What a posting added to a day that had been closed already, until the job takes it into the sums."""
+
+    pk = models.CompositePrimaryKey("store", "id")
+    id = models.BigIntegerField()
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="+", verbose_name=_("store"), db_constraint=False, db_index=False
+    )
+    product = models.ForeignKey(
+        Product,
+        models.PROTECT,
+        related_name="+",
+        verbose_name=_("product"),
+        db_constraint=False,
+        db_index=False,
+    )
+    business_date = models.DateField(_("business date"))
+
+    objects = StoreData.as_manager()
+
+    class Meta:
+        verbose_name = _("late figures")
+        verbose_name_plural = _("late figures")
+
+    def __str__(self):
+        return f"{self.store_id} · {self.product_id} · {self.business_date}"
+
+
+class ProductDay(Figures):
+    """The sums of one product's closed day over all stores whose days are summed up; written by the job alone, never by a posting."""
+
+    pk = models.CompositePrimaryKey("business_date", "product")
+    business_date = models.DateField(_("business date"))
+    product = models.ForeignKey(
+        Product,
+        models.PROTECT,
+        related_name="+",
+        verbose_name=_("product"),
+        db_constraint=False,
+        db_index=False,
+    )
+
+    class Meta:
+        verbose_name = _("day of a product")
+        verbose_name_plural = _("days of products")
+
+    def __str__(self):
+        return f"{self.business_date} · {self.product_id}"

@@ -1,11 +1,17 @@
-"""What keeps the reports' own table right."""
+"""What keeps the reports' own tables right."""
 
+import logging
+import time
 from collections.abc import Iterator
+from datetime import date
 
 from django.db import connection, transaction
 
 from inventory.models import StockLevel
+from reports.models import ClosedDays
 from stores.models import Store
+
+log = logging.getLogger(__name__)
 
 CHUNK = 200  # products whose levels are held at once
 # Every column of DailyStock for one store, worked out from the ledger alone: another road to what the trigger writes
@@ -83,3 +89,120 @@ def rebuild_daily_stock(*, store: Store) -> Iterator[int]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(ORPHANS, {"store": store.pk})
         yield cursor.fetchone()[0]
+
+
+# -- Days that are over ------------------------------------------------------------------------------------------------
+TOGETHER = 20  # stores that are summed up in one transaction
+SPAN = 31  # days of each of them
+PATIENCE = 60.0  # seconds that are waited for postings that were running when the clock was read
+FIGURES = ("documents", "lines", "sold", "revenue", "cost")
+SUMS = ", ".join(f"sum({name}) AS {name}" for name in FIGURES)
+
+
+def close_days(*, patience: float = PATIENCE) -> int:
+    """Sums up the days that are over (sql/closed_days.sql), and what came late to days that were; gives how many it moved.
+
+    Afterwards reports read the sums; before, and while it runs, they read daily stock and are as right. Each transaction
+    does some days of some stores: killed at any line, it goes on from there the next time, and of two at once one does
+    nothing. When a posting that runs since before the days were over does not end within `patience` seconds, it is left to
+    the next time.
+    """
+    begin_closing()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reports_closable()")
+        [target] = cursor.fetchone()
+    # In this order: who writes to one of these days without looking at the lock began before the clock was read.
+    waited_for, until = writers(), time.monotonic() + patience
+    while waited_for := waited_for & writers():
+        if time.monotonic() >= until:
+            log.warning(
+                "Days are not closed: a transaction has been writing for more than %d seconds.", patience
+            )
+            return 0
+        time.sleep(0.1)
+    return sum(sum_up(target))
+
+
+def begin_closing() -> None:
+    """Every store but the sandboxes has a row by which its days can be closed; committed before anybody is waited for."""
+    missing = Store.objects.filter(sandbox=False).exclude(pk__in=ClosedDays.objects.values("pk"))
+    ClosedDays.objects.bulk_create((ClosedDays(store=store) for store in missing), ignore_conflicts=True)
+
+
+def writers() -> set[str]:
+    """The transactions that write to daily stock now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reports_writers()")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def sum_up(target: date) -> Iterator[int]:
+    """Closes the days of all stores up to `target`, which nobody writes to without the lock; yields what each step moved."""
+    stores = list(ClosedDays.objects.order_by("store").values_list("store", flat=True))
+    for start in range(0, len(stores), TOGETHER):
+        moved = True
+        while moved:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT reports_sum_up(%s, %s, %s)", [stores[start : start + TOGETHER], target, SPAN]
+                )
+                [moved] = cursor.fetchone()
+            yield moved
+
+
+# What the sums must be: daily stock of the closed days, less what is still noted as late.
+STORE_DAYS = f"""
+SELECT store_id, business_date, {SUMS} FROM (
+    SELECT d.store_id, d.business_date, {", ".join(f"d.{name}" for name in FIGURES)}
+    FROM reports_dailystock AS d JOIN reports_closeddays AS c ON c.store_id = d.store_id AND d.business_date <= c.upto
+    WHERE d.store_id = %(store)s
+    UNION ALL
+    SELECT store_id, business_date, {", ".join(f"-{name}" for name in FIGURES)} FROM reports_latefigures WHERE store_id = %(store)s
+) AS days GROUP BY store_id, business_date
+"""  # noqa: S608 - made of the constants above
+PRODUCT_DAYS = f"""
+SELECT business_date, product_id, {SUMS} FROM (
+    SELECT d.business_date, d.product_id, {", ".join(f"d.{name}" for name in FIGURES)}
+    FROM reports_dailystock AS d JOIN reports_closeddays AS c ON c.store_id = d.store_id AND d.business_date <= c.upto
+    UNION ALL
+    SELECT business_date, product_id, {", ".join(f"-{name}" for name in FIGURES)} FROM reports_latefigures
+) AS days GROUP BY business_date, product_id
+"""  # noqa: S608
+
+
+def put_right(table: str, keys: tuple[str, str], right: str, within: str = "true") -> str:
+    """The statement that makes the rows of `table` that are `within` equal to those of the query `right`."""
+    same, names = " AND ".join(f"r.{key} = s.{key}" for key in keys), ", ".join(FIGURES)
+    kept = ", ".join(f"s.{name}" for name in FIGURES)
+    return f"""
+    WITH right_rows AS ({right}), gone AS (
+        DELETE FROM {table} AS s WHERE {within} AND NOT EXISTS (SELECT FROM right_rows AS r WHERE {same}) RETURNING 1
+    ), put AS (
+        INSERT INTO {table} AS s ({", ".join(keys)}, {names}) SELECT {", ".join(keys)}, {names} FROM right_rows
+        ON CONFLICT ({", ".join(keys)}) DO UPDATE SET ({names}) = ROW ({", ".join(f"excluded.{name}" for name in FIGURES)})
+            WHERE ({kept}) IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in FIGURES)})
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM put)
+    """  # noqa: S608
+
+
+REBUILD_STORE_DAYS = put_right(
+    "reports_storeday", ("store_id", "business_date"), STORE_DAYS, "s.store_id = %(store)s"
+)
+REBUILD_PRODUCT_DAYS = put_right("reports_productday", ("business_date", "product_id"), PRODUCT_DAYS)
+
+
+@transaction.atomic
+def rebuild_sums(*, store: Store | None = None) -> int:
+    """Makes the sums of the days of `store`, or of each product's days over all stores, equal to daily stock; gives how many were wrong.
+
+    Selling goes on meanwhile, late facts too: only the job that sums up waits. One statement, so one snapshot.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('reports_sum_up'))")
+        if store:
+            cursor.execute(REBUILD_STORE_DAYS, {"store": store.pk})
+        else:
+            cursor.execute(REBUILD_PRODUCT_DAYS)
+        return cursor.fetchone()[0]

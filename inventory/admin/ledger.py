@@ -97,9 +97,7 @@ class DocumentAdmin(ReadOnlyAdmin):
             return queryset, False
         if (pk := document_numbered(text)) and (found := queryset.filter(pk=pk)).exists():
             return found, False
-        return queryset.filter(
-            store__in=list(Store.objects.values_list("pk", flat=True)), reference=text
-        ), False
+        return queryset.filter(store__in=Store.objects.values("pk"), reference=text), False
 
     def acts(self):
         return [("reverse", "reverse")]

@@ -27,9 +27,6 @@ class StateFilter(admin.SimpleListFilter):
 
     def queryset(self, request, queryset):
         word = self.value()
-        if word == StockLevel.State.NEGATIVE:
-            # The same rows as on_hand < 0 (level_below_zero_only_flagged).
-            return queryset.filter(oversold_since__isnull=False)
         return queryset.in_state(word) if word in StockLevel.State.values else queryset
 
 

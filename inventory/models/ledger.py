@@ -187,6 +187,13 @@ class Document(models.Model):
         indexes = [
             models.Index(fields=["id"], name="document_id"),
             models.Index(fields=["store", "business_date", "kind"], name="document_day"),
+            # What is rare beside the sales is found without walking past them; a sale does not pay for it.
+            models.Index(fields=["kind", "id"], name="document_kind", condition=~Q(kind="sale")),
+            models.Index(
+                fields=["store", "kind", "id"], name="document_store_kind", condition=~Q(kind="sale")
+            ),
+            models.Index(fields=["id"], name="document_void", condition=Q(reverses__isnull=False)),
+            models.Index(fields=["user", "id"], name="document_user", condition=Q(user__isnull=False)),
             models.Index(
                 fields=["store", "returns"], name="document_returns", condition=Q(returns__isnull=False)
             ),
@@ -207,6 +214,10 @@ class Document(models.Model):
     def number(self) -> str:
         """What people call it: a letter for the kind (V for a void) and the id, such as S-000123."""
         return f"{'V' if self.reverses_id else self.PREFIX[self.kind]}-{self.pk:06d}"
+
+    # Django's own looks through all choices each time, which a list of fifty rows feels.
+    def get_kind_display(self) -> str:
+        return str(Kind(self.kind).label)
 
     @property
     def actor(self) -> str:
@@ -320,6 +331,11 @@ class Movement(models.Model):
         indexes = [
             models.Index(fields=["id"], name="movement_id"),
             models.Index(fields=["store", "business_date", "id"], name="movement_day"),
+            # As for documents.
+            models.Index(fields=["kind", "id"], name="movement_kind", condition=~Q(kind="sale")),
+            models.Index(
+                fields=["store", "kind", "id"], name="movement_store_kind", condition=~Q(kind="sale")
+            ),
             models.Index(
                 fields=["store", "returns"], name="movement_returns", condition=Q(returns__isnull=False)
             ),
@@ -336,6 +352,10 @@ class Movement(models.Model):
 
     def __str__(self):
         return f"{self.document_id}/{self.line_no} {self.quantity}"
+
+    # As in Document.
+    def get_kind_display(self) -> str:
+        return str(Kind(self.kind).label)
 
     @property
     def oversold(self) -> bool:

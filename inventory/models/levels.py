@@ -37,7 +37,8 @@ class StockLevelQuerySet(StoreData):
         return self.filter(on_hand=0)
 
     def negative(self):
-        return self.filter(on_hand__lt=0)
+        """Below zero, which is the same as flagged (level_below_zero_only_flagged): these few have an index."""
+        return self.filter(oversold_since__isnull=False)
 
     def low(self):
         """At or below the reorder point, but not out."""

@@ -49,11 +49,23 @@ class Client:
         lower = head.lower()
         place = lower.find(b"content-length:")
         if place < 0:
-            if not body.endswith(b"0\r\n\r\n"):
-                return None
-            return int(head[9:12]), body
+            return (int(head[9:12]), body) if ended(body) else None
         length = int(lower[place + 15 :].split(b"\r\n", 1)[0])
         return (int(head[9:12]), body) if len(body) >= length else None
+
+
+def ended(body: bytes) -> bool:
+    """Whether a body in chunks is whole. What a row of a file ends with can look like the end."""
+    if not body.endswith(b"0\r\n\r\n"):
+        return False
+    place = 0
+    while True:
+        size, found, _rest = body[place : place + 20].partition(b"\r\n")
+        if not found:
+            return False
+        if not int(size, 16):
+            return True
+        place += len(size) + int(size, 16) + 4
 
 
 def run(

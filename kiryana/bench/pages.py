@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -15,7 +16,10 @@ from kiryana.bench.trade import sku, store_code
 # What is no page to look at: forms for one object of head office, files, and what only leads on.
 NOT_ASKED = ("_add", "_delete", "_history", "_password_change", "jsi18n", "autocomplete", "view_on_site")
 OUTSIDE = ("healthz", "readyz", "docs", "api:schema", "api_nowhere", "logout")
-LONG = 0.3  # seconds that a report over all stores, or over a year, may take; all else a sixth of it
+USUAL, LONG = (
+    0.05,
+    0.3,
+)  # seconds that a page may take; the second is for reports over all stores or over a year
 DEEP = 5  # pages that a list is turned before its depth is compared with its beginning
 
 
@@ -26,7 +30,7 @@ class Address:
     name: str
     path: str
     who: str
-    allowed: float = 0.05
+    allowed: float = USUAL
     needed: bool = True
     failed: bool = False
     small: list[float] = field(default_factory=list)
@@ -113,33 +117,159 @@ def addresses(cursor) -> list[Address]:
             who = "head" if path.startswith("/admin/") else "partner" if path.startswith("/api/") else "owner"
             # Without a store, a report of the API is one over all of them.
             found.append(
-                Address(name, path, who, LONG if "/reports/" in path and who == "partner" else 0.05, False)
+                Address(name, path, who, LONG if "/reports/" in path and who == "partner" else USUAL, False)
             )
     return found + variants()
 
 
 def variants() -> list[Address]:
-    """Lists searched and filtered, and reports over a month and a year."""
+    """Lists searched and filtered, files, and reports over a month and a year, of one store and of all."""
     today = datetime.now(UTC).date()
     month, year = (f"from={today - timedelta(days):%Y-%m-%d}&to={today:%Y-%m-%d}" for days in (30, 364))
-    shop, store = f"/s/{store_code(1)}", f"store={store_code(1)}"
-    return [
-        Address("products, searched", f"{shop}/products/?search=cheeni", "owner"),
-        Address("inventory, low", f"{shop}/inventory/?state=low", "owner"),
-        Address("movements, one product", f"{shop}/movements/?product={sku(1)}", "owner"),
-        Address("find", f"{shop}/products/find/?q=chai", "owner"),
-        Address("daily sales, a month", f"{shop}/reports/daily-sales/?{month}", "owner"),
-        Address("daily sales, a year", f"{shop}/reports/daily-sales/?{year}", "owner", LONG),
-        Address("top products, a year", f"{shop}/reports/top-products/?{year}", "owner", LONG),
-        Address("api: products, searched", "/api/v1/products/?search=cheeni", "partner"),
-        Address("api: product by barcode", "/api/v1/products/lookup/?barcode=8960000000001", "partner"),
-        Address("api: levels of a store", f"/api/v1/inventory/?{store}", "partner"),
-        Address("api: movements of a store", f"/api/v1/movements/?{store}", "partner"),
-        Address("api: daily sales of a store", f"/api/v1/reports/daily-sales/?{store}&{month}", "partner"),
-        Address("api: daily sales of all, a year", f"/api/v1/reports/daily-sales/?{year}", "partner", LONG),
-        Address("admin: movements, searched", f"/admin/inventory/movement/?q={sku(1)}", "head"),
-        Address("admin: products, searched", "/admin/catalog/product/?q=cheeni", "head"),
+    yesterday = today - timedelta(1)
+    shop, store, goods = f"/s/{store_code(1)}", f"store={store_code(1)}", f"product={sku(1)}"
+    day, admin_store = f"from={yesterday:%Y-%m-%d}&to={today:%Y-%m-%d}", f"store={store_code(2)}"
+    found = [
+        ("owner", f"{shop}/products/", ["search=cheeni", "search=چینی", "search=sugar+tapal", "category=1"]),
+        ("owner", f"{shop}/products/find/", ["q=chai", "q=چائے", "q=8960000000001", "q=nothing+like+it"]),
+        ("owner", f"{shop}/inventory/", ["state=low", "state=ok", "search=doodh", "category=2"]),
+        ("owner", f"{shop}/movements/", [goods.lower(), "kind=sale", "kind=wastage", "user=owner"]),
+        (
+            "owner",
+            f"{shop}/movements/",
+            [f"business_date_from={yesterday}&business_date_to={today}", "product=چینی"],
+        ),
+        ("owner", f"{shop}/sales/", [f"date={yesterday:%Y-%m-%d}"]),
+        (
+            "owner",
+            f"{shop}/reports/daily-sales/",
+            [month, month + "&category=1", month + "&format=csv", month + "&format=xlsx"],
+        ),
+        ("owner", f"{shop}/reports/daily-sales/", [year, year + "&category=1", year + "&format=csv"]),
+        (
+            "owner",
+            f"{shop}/reports/top-products/",
+            [month, month + "&by=units", month + "&category=1", month + "&format=xlsx"],
+        ),
+        ("owner", f"{shop}/reports/top-products/", [year, year + "&limit=100"]),
+        ("owner", f"{shop}/reports/low-stock/", ["state=low", "category=1", "format=csv", "format=xlsx"]),
+        ("owner", f"{shop}/reports/inventory-value/", ["format=csv", "format=xlsx"]),
+        (
+            "partner",
+            "/api/v1/products/",
+            ["search=cheeni", "search=چینی", "search=chawal+12", "category=1", "status=active"],
+        ),
+        ("partner", "/api/v1/products/lookup/", ["barcode=8960000000001"]),
+        (
+            "partner",
+            "/api/v1/inventory/",
+            [store, store + "&state=low", "state=low", f"sku={sku(1)}", "category=1", "state=negative"],
+        ),
+        (
+            "partner",
+            "/api/v1/movements/",
+            [store, f"sku={sku(1)}", f"{store}&sku={sku(1)}", "kind=wastage", store + "&kind=receipt"],
+        ),
+        (
+            "partner",
+            "/api/v1/movements/",
+            [f"business_date_from={yesterday}", f"{store}&business_date_to=2020-01-01"],
+        ),
+        (
+            "partner",
+            "/api/v1/movements/",
+            ["reference=bench-1-2-1", f"occurred_from={yesterday}T00:00:00Z", "ordering=id"],
+        ),
+        (
+            "partner",
+            "/api/v1/documents/",
+            [store, "kind=wastage", store + "&kind=opening", "reference=bench-1-2-1", "ordering=id"],
+        ),
+        (
+            "partner",
+            "/api/v1/documents/",
+            [f"business_date_from={yesterday}", f"occurred_to={yesterday}T00:00:00Z"],
+        ),
+        *(
+            (
+                "partner",
+                f"/api/v1/reports/{name}/",
+                [f"{where}{days}" for where in ("", store + "&") for days in (month, year)],
+            )
+            for name in ("daily-sales", "top-products", "movement-summary", "shrinkage")
+        ),
+        (
+            "partner",
+            "/api/v1/reports/daily-sales/",
+            [month + "&format=csv", month + "&category=1", year + "&category=1"],
+        ),
+        (
+            "partner",
+            "/api/v1/reports/top-products/",
+            [month + "&category=1", year + "&by=units&limit=500", f"{year}&{store}&category=1"],
+        ),
+        ("partner", "/api/v1/reports/movement-summary/", [month + "&category=1"]),
+        ("partner", "/api/v1/reports/shrinkage/", [year + "&by=product", month + "&category=1"]),
+        *(
+            ("partner", f"/api/v1/reports/{name}/", [store, "category=1", store + "&format=csv"])
+            for name in ("inventory-summary", "low-stock", "stock-value", "dead-stock")
+        ),
+        ("head", "/admin/catalog/product/", ["q=cheeni", "q=چینی", "status=active", "category=Shelf+3"]),
+        (
+            "head",
+            "/admin/inventory/movement/",
+            [f"q={sku(1)}", "q=S-000001", admin_store, goods, day, "kind=wastage", f"{admin_store}&{day}"],
+        ),
+        (
+            "head",
+            "/admin/inventory/movement/",
+            [f"{admin_store}&{goods}", f"{admin_store}&kind=sale", f"{goods}&kind=wastage"],
+        ),
+        (
+            "head",
+            "/admin/inventory/document/",
+            ["q=bench-1-2-1", "q=S-000001", admin_store, day, "user=owner", "kind=wastage", "kind=sale"],
+        ),
+        (
+            "head",
+            "/admin/inventory/document/",
+            [
+                "source=import",
+                "source=page",
+                "voids=only",
+                f"{admin_store}&user=owner",
+                f"{admin_store}&kind=wastage",
+            ],
+        ),
+        (
+            "head",
+            "/admin/inventory/stocklevel/",
+            [admin_store, goods, "state=low", "state=negative", "state=ok", "practice=no", "practice=yes"],
+        ),
+        ("head", "/admin/inventory/lowstockalert/", [admin_store, goods, "practice=yes"]),
+        (
+            "head",
+            "/admin/reports/dailystock/",
+            [admin_store, goods, day, f"{admin_store}&{day}", f"{admin_store}&{goods}"],
+        ),
+        ("head", "/admin/stores/store/", ["q=BEN-0007", "status=closed", "sandbox__exact=1"]),
     ]
+    return [
+        Address(f"{path}?{query}", f"{path}?{quote(query, safe='=&+')}", who, allowed(path, query, who))
+        for who, path, queries in found
+        for query in queries
+    ]
+
+
+def allowed(path: str, query: str, who: str) -> float:
+    """Seconds: more for a report over all stores, or over a year."""
+    today = datetime.now(UTC).date()
+    of_all = who == "partner" and "store=" not in query
+    return (
+        LONG
+        if "/reports/" in path and (of_all or f"from={today - timedelta(364):%Y-%m-%d}" in query)
+        else USUAL
+    )
 
 
 class Reader:

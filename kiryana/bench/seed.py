@@ -4,9 +4,9 @@ It is a ledger like any other: `check_ledger` finds nothing in it. Everything is
 (`session_replication_role`), which only the superuser of the bench's own server may do.
 
 The trade of a store comes in rounds. In the first every product is opened; in each later one it is sold once, eight
-products to a basket. The last round was yesterday, all others more than a year ago: a larger ledger has a longer past, not
-more trade. What a page shows of today, a month or a year is the same in both, so a page that is slower on the larger one has
-read what it did not need.
+products to a basket. The last round is the trade of the last 30 days, so many baskets a day; all others are more than a
+year ago: a larger ledger has a longer past, not more trade. What a page shows of today, a month or a year is the same in
+both, so a page that is slower on the larger one has read what it did not need.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ import psycopg
 
 BASKET = 8  # lines of a document
 PAST = 380  # days ago that the rounds before the last one end
+RECENT = 30  # days that the last round lasts at most, none of them without a basket; the last was yesterday
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +54,19 @@ SELECT n, 'BEN-' || lpad(n::text, 4, '0'), 'Store ' || n, 'دکان ' || n, '', 
        false, now()
 FROM generate_series(1, %(stores)s) AS n, (SELECT ARRAY['Lahore','Karachi','Multan','Quetta','Peshawar'] AS cities) AS c;
 """
-# The day of a round.
+# The day of a basket of a round.
 DAY = """
-CREATE OR REPLACE FUNCTION pg_temp.day_of(round integer, rounds integer) RETURNS date LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION pg_temp.day_of(round integer, rounds integer, basket bigint, baskets integer) RETURNS date
+LANGUAGE sql IMMUTABLE AS $$
   SELECT (now() AT TIME ZONE 'Asia/Karachi')::date
-    - CASE WHEN round = rounds THEN 1 ELSE {past} + (rounds - 1 - round) * 17 END
+    - CASE WHEN round = rounds THEN {recent} - (basket - 1)::integer * {recent} / baskets ELSE {past} + (rounds - 1 - round) * 17 END
 $$
 """
 LEVELS = """
 INSERT INTO inventory_stocklevel (store_id, product_id, on_hand, average_cost, cost_estimated, seq, listed, reorder_point,
                                   target_level, last_business_date)
 SELECT s, p.id, {opening} - (%(rounds)s - 1), p.cost_price, false, %(rounds)s, true,
-       CASE WHEN (p.id + s) %% 40 = 0 THEN 10000 ELSE 5 END, NULL, pg_temp.day_of(%(rounds)s, %(rounds)s)
+       CASE WHEN (p.id + s) %% 40 = 0 THEN 10000 ELSE 5 END, NULL, pg_temp.day_of(%(rounds)s, %(rounds)s, (p.id - 1) / {basket} + 1, %(baskets)s)
 FROM generate_series(%(first)s, %(last)s) AS s, catalog_product AS p ORDER BY s, p.id
 """
 ALERTS = """
@@ -76,11 +78,11 @@ DOCUMENTS = """
 INSERT INTO inventory_document (id, store_id, kind, reference, fingerprint, occurred_at, recorded_at, business_date, total, line_count,
                                 notes, source)
 SELECT (r::bigint - 1) * %(stores)s * %(baskets)s + (s - 1) * %(baskets)s + b, s, CASE r WHEN 1 THEN 'opening' ELSE 'sale' END,
-       'bench-' || r || '-' || b, '\\x00', at, at, pg_temp.day_of(r, %(rounds)s), CASE r WHEN 1 THEN NULL ELSE basket.total END, basket.lines,
+       'bench-' || s || '-' || r || '-' || b, '\\x00', at, at, pg_temp.day_of(r, %(rounds)s, b, %(baskets)s), CASE r WHEN 1 THEN NULL ELSE basket.total END, basket.lines,
        '', 'import'
 FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r,
      (SELECT (id - 1) / {basket} + 1 AS b, sum(selling_price) AS total, count(*) AS lines FROM catalog_product GROUP BY 1) AS basket,
-     LATERAL (SELECT pg_temp.day_of(r, %(rounds)s) + time '12:00' AT TIME ZONE 'Asia/Karachi' AS at) AS t
+     LATERAL (SELECT pg_temp.day_of(r, %(rounds)s, b, %(baskets)s) + time '12:00' AT TIME ZONE 'Asia/Karachi' AS at) AS t
 ORDER BY s, r, b
 """
 MOVEMENTS = """
@@ -90,18 +92,18 @@ SELECT (r::bigint - 1) * %(stores)s * %(products)s + (s - 1) * %(products)s + p.
        (r::bigint - 1) * %(stores)s * %(baskets)s + (s - 1) * %(baskets)s + (p.id - 1) / {basket} + 1, (p.id - 1) %% {basket} + 1, p.id,
        CASE r WHEN 1 THEN 'opening' ELSE 'sale' END, CASE r WHEN 1 THEN {opening} ELSE -1 END, CASE WHEN r > 1 THEN p.selling_price END,
        CASE WHEN r > 1 THEN p.selling_price END, p.cost_price, {opening} - (r - 1), p.cost_price, r, at, at,
-       pg_temp.day_of(r, %(rounds)s)
+       pg_temp.day_of(r, %(rounds)s, (p.id - 1) / {basket} + 1, %(baskets)s)
 FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r, catalog_product AS p,
-     LATERAL (SELECT pg_temp.day_of(r, %(rounds)s) + time '12:00' AT TIME ZONE 'Asia/Karachi' AS at) AS t
+     LATERAL (SELECT pg_temp.day_of(r, %(rounds)s, (p.id - 1) / {basket} + 1, %(baskets)s) + time '12:00' AT TIME ZONE 'Asia/Karachi' AS at) AS t
 ORDER BY s, r, p.id
 """
 DAYS = """
 INSERT INTO reports_dailystock (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
-SELECT s, p.id, pg_temp.day_of(r, %(rounds)s), CASE r WHEN 1 THEN 0 ELSE {opening} - (r - 2) END, CASE r WHEN 1 THEN {opening} ELSE 0 END,
+SELECT s, p.id, pg_temp.day_of(r, %(rounds)s, (p.id - 1) / {basket} + 1, %(baskets)s), CASE r WHEN 1 THEN 0 ELSE {opening} - (r - 2) END, CASE r WHEN 1 THEN {opening} ELSE 0 END,
        CASE r WHEN 1 THEN 0 ELSE 1 END, 0, {opening} - (r - 1), CASE r WHEN 1 THEN 0 ELSE p.selling_price END,
        CASE r WHEN 1 THEN 0 ELSE p.cost_price END, CASE WHEN r > 1 AND (p.id - 1) %% {basket} = 0 THEN 1 ELSE 0 END,
        CASE r WHEN 1 THEN 0 ELSE 1 END
-FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r, catalog_product AS p ORDER BY s, p.id, r
+FROM generate_series(%(first)s, %(last)s) AS s, generate_series(1, %(rounds)s) AS r, catalog_product AS p ORDER BY s, r, p.id
 """
 SEQUENCES = """
 SELECT setval(pg_get_serial_sequence(t, 'id'), (SELECT max(id) FROM {table})) FROM (VALUES ('{table}')) AS n (t)
@@ -115,7 +117,22 @@ def fill(url: str, size: Size, told: Callable[[int], None] = lambda stores: None
     with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute("SET synchronous_commit = off; SET work_mem = '64MB'")
         write(connection, connection.cursor(), size, told)
+        sum_up(connection)
         connection.execute("VACUUM ANALYZE")
+
+
+def sum_up(connection: psycopg.Connection) -> None:
+    """Closes the days that are over, as the job does in production; nobody else writes here, so nobody is waited for."""
+    connection.execute(
+        "INSERT INTO reports_closeddays (store_id) SELECT id FROM stores_store ON CONFLICT DO NOTHING"
+    )
+    stores = [row[0] for row in connection.execute("SELECT store_id FROM reports_closeddays ORDER BY 1")]
+    for first in range(0, len(stores), AT_ONCE):
+        moved = True
+        while moved:
+            [moved] = connection.execute(
+                "SELECT reports_sum_up(%s, reports_closable(), 31)", [stores[first : first + AT_ONCE]]
+            ).fetchone()
 
 
 def write(
@@ -125,7 +142,12 @@ def write(
     told: Callable[[int], None] = lambda stores: None,
 ) -> None:
     """Writes it all on a connection of the superuser; the triggers of that session are off until it is done."""
-    words = {"opening": OPENING, "basket": BASKET, "past": PAST}
+    words = {
+        "opening": OPENING,
+        "basket": BASKET,
+        "past": PAST,
+        "recent": min(RECENT, -(-size.products // BASKET)),
+    }
     baskets = -(-size.products // BASKET)
     given = {"stores": size.stores, "products": size.products, "rounds": size.rounds, "baskets": baskets}
     cursor.execute("SET session_replication_role = replica")

@@ -10,7 +10,8 @@ from django.db.models.functions import Round
 from catalog.models import Category, Product
 from inventory.models import Kind, Movement
 from reports.queries.answers import GRAM, PAISA, Report, check_period, percent, totals_of, tree_of
-from reports.queries.sales import baskets_with, days_of
+from reports.queries.days import Figures, figures
+from reports.queries.sales import baskets_with
 from stores.models import Store
 
 COST = DecimalField(max_digits=28, decimal_places=4)
@@ -57,9 +58,7 @@ def movement_summary(
     )  # fmt: skip
     kinds = {kind: (0, 0, Decimal(0), Decimal(0), Decimal(0)) for kind in Kind.values}
     kinds |= {row["kind"]: (row["d"], row["n"], row["came"], -row["went"], row["worth"]) for row in others}
-    sums = ("documents", "lines", "sold", "cost")
-    of_days = days_of(stores, start, end, category).aggregate(*map(Sum, sums))
-    documents, lines, sold, cost = (of_days[f"{name}__sum"] or 0 for name in sums)
+    documents, lines, sold, _revenue, cost = figures(stores, start, end, category).get(None, Figures())
     if category:
         documents = sum(baskets_with(stores, start, end, category).values())
     _documents, _lines, back, _none, worth = kinds[Kind.SALE_RETURN]
@@ -104,9 +103,8 @@ def shrinkage(
         adjusted_plus=Sum(AT_COST, filter=Q(kind=Kind.ADJUSTMENT) & CAME), units=Sum("quantity"),
     )  # fmt: skip
     lost = {row.pop(by): row for row in lines}
-    revenue = dict(
-        days_of(stores, start, end, category).values(by).annotate(r=Sum("revenue")).values_list(by, "r")
-    )
+    of_days = figures(stores, start, end, category, f"{by}_id")
+    revenue = {pk: sums.revenue for pk, sums in of_days.items()}
     nothing = {"sku": None, "name": None, "name_ur": None, "unit": None}
     if by == "store":
         subjects = {

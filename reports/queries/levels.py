@@ -10,19 +10,16 @@ from django.db.models import (
     DecimalField,
     F,
     IntegerField,
-    OuterRef,
     Q,
     QuerySet,
-    Subquery,
-    Sum,
     Value,
     When,
 )
-from django.db.models.functions import Coalesce, Now, Round
 
-from catalog.models import Category, Product, StorePrice
+from catalog.models import Category, Product
 from inventory.models import StockLevel
 from reports.queries.answers import PAISA, SUBTREE, Report, ValueReport, totals_of, tree_of
+from reports.queries.days import named
 from stores.models import Store
 
 MONEY = DecimalField(max_digits=24, decimal_places=2)
@@ -46,32 +43,68 @@ def levels_of(stores: QuerySet[Store], category: Category | None = None) -> Quer
     return levels.filter(product__category__in=tree_of(category)) if category else levels
 
 
-def valued(levels: QuerySet[StockLevel]) -> QuerySet[StockLevel]:
-    """Adds `at_cost` and `at_price`: rupees of each level at average cost and at its store's price now.
+# Each level with its value: rupees at average cost and at its store's price now. Each is rounded to paisa, half up (away from
+# zero), before anything is summed. A level below zero counts as it is, with a negative value: what was sold without being there is
+# missing from the shelves' worth until stock comes in. The stores' own prices are few: they are put in order once, and not looked
+# up for each level.
+VALUED = """
+{mine}, own_price AS (
+    SELECT DISTINCT ON (store_id, product_id) store_id, product_id, price FROM catalog_storeprice
+    WHERE store_id IN (SELECT id FROM mine) AND effective_from <= statement_timestamp()
+    ORDER BY store_id, product_id, effective_from DESC, id DESC
+), valued AS (
+    SELECT l.store_id, l.product_id, p.category_id, l.on_hand, l.reorder_point, l.listed,
+           round(l.on_hand * l.average_cost, 2) AS at_cost, round(l.on_hand * coalesce(o.price, p.selling_price), 2) AS at_price
+    FROM inventory_stocklevel AS l
+    JOIN catalog_product AS p ON p.id = l.product_id
+    LEFT JOIN own_price AS o ON o.store_id = l.store_id AND o.product_id = l.product_id
+    WHERE l.store_id IN (SELECT id FROM mine)
+      AND (l.on_hand <> 0 OR (l.listed AND p.status IN ('active', 'discontinued'))) {within}
+)
+"""
+SUMMARY = """
+SELECT store_id, count(*), count(*) FILTER (WHERE on_hand > 0 AND on_hand <= reorder_point AND listed),
+       count(*) FILTER (WHERE on_hand = 0), count(*) FILTER (WHERE on_hand < 0), sum(at_cost), sum(at_price)
+FROM valued GROUP BY store_id
+"""
+BY_CATEGORY = """
+SELECT c.name, c.name_ur, v.category_id, v.products, v.at_cost, v.at_price FROM (
+    SELECT category_id, count(DISTINCT product_id) AS products, sum(at_cost) AS at_cost, sum(at_price) AS at_price
+    FROM (
+        SELECT category_id, product_id, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM valued GROUP BY 1, 2
+    ) AS goods GROUP BY category_id
+) AS v JOIN catalog_category AS c ON c.id = v.category_id
+ORDER BY v.at_cost DESC, c.name
+"""
+MOST_VALUE = """
+SELECT p.sku, p.name, p.name_ur, p.unit, v.on_hand, v.at_cost, v.at_price FROM (
+    SELECT product_id, sum(on_hand) AS on_hand, sum(at_cost) AS at_cost, sum(at_price) AS at_price
+    FROM valued WHERE on_hand > 0 GROUP BY product_id
+) AS v JOIN catalog_product AS p ON p.id = v.product_id
+ORDER BY v.at_cost DESC, p.sku LIMIT %(top)s
+"""
 
-    Each is rounded to paisa, half up (away from zero), before anything is summed. A level below zero counts as it is,
-    with a negative value: what was sold without being there is missing from the shelves' worth until stock comes in.
-    """
-    prices = StorePrice.objects.filter(
-        store=OuterRef("store"), product=OuterRef("product"), effective_from__lte=Now()
-    )
-    newest = Subquery(prices.order_by("-effective_from", "-pk").values("price")[:1])
-    return levels.annotate(
-        at_cost=Round(F("on_hand") * F("average_cost"), 2, output_field=MONEY),
-        at_price=Round(F("on_hand") * Coalesce(newest, F("product__selling_price")), 2, output_field=MONEY),
-    )
+
+def asked_of_levels(
+    stores: QuerySet[Store], question: str, category: Category | None, **given
+) -> list[tuple]:
+    """The rows of `question` about the VALUED levels of `stores`, of one category and what nests in it."""
+    mine, own = named(stores)
+    within = ""
+    if category:
+        within = "AND p.category_id IN " + SUBTREE % "%(category)s"
+        given["category"] = category.pk
+    with connections[stores.db].cursor() as cursor:
+        cursor.execute(VALUED.format(mine=mine, within=within) + question, given | own)
+        return cursor.fetchall()
 
 
 def inventory_summary(stores: QuerySet[Store], category: Category | None = None) -> Report:
     """How each store stands now.
 
-    Rows: store (code), products, low, out, negative, value_at_cost and value_at_price (rupees, see `valued`), in the
+    Rows: store (code), products, low, out, negative, value_at_cost and value_at_price (rupees, see VALUED), in the
     order of codes, also for a store that has nothing. Two queries.
     """
-    per_store = valued(levels_of(stores, category)).values("store").annotate(
-        products=Count("id"), **count_states(), value_at_cost=Sum("at_cost"), value_at_price=Sum("at_price")
-    )  # fmt: skip
-    found = {row.pop("store"): row for row in per_store.order_by()}
     nothing = {
         "products": 0,
         "low": 0,
@@ -80,8 +113,12 @@ def inventory_summary(stores: QuerySet[Store], category: Category | None = None)
         "value_at_cost": PAISA * 0,
         "value_at_price": PAISA * 0,
     }
+    found = {
+        store: dict(zip(nothing, sums, strict=True))
+        for store, *sums in asked_of_levels(stores, SUMMARY, category)
+    }
     known = stores.order_by("code").values_list("pk", "code")
-    rows = [{"store": code, **{name: found.get(pk, nothing)[name] for name in nothing}} for pk, code in known]
+    rows = [{"store": code, **found.get(pk, nothing)} for pk, code in known]
     return Report(
         rows, totals_of(rows, products=0, low=0, out=0, negative=0, value_at_cost=PAISA, value_at_price=PAISA)
     )
@@ -99,22 +136,15 @@ def count_states() -> dict[str, Count]:
 def inventory_value(stores: QuerySet[Store], top: int = 10, category: Category | None = None) -> ValueReport:
     """Where the money on the shelves lies now.
 
-    Rows: category, category_ur, category_id, products, value_at_cost, value_at_price (rupees, see `valued`), the most
+    Rows: category, category_ur, category_id, products, value_at_cost, value_at_price (rupees, see VALUED), the most
     valuable first. `top`: the products of most value at cost: sku, name, name_ur, unit, on_hand, value_at_cost,
     value_at_price. Two queries, one if `top` is 0.
     """
-    levels = valued(levels_of(stores, category))
-    sums = {"c": Sum("at_cost"), "p": Sum("at_price")}
-    groups = levels.values("product__category").annotate(n=Count("product", distinct=True), **sums)
-    columns = ("product__category__name", "product__category__name_ur", "product__category", "n", "c", "p")
     names = ("category", "category_ur", "category_id", "products", "value_at_cost", "value_at_price")
-    ordered = groups.order_by("-c", "product__category__name").values_list(*columns)
-    rows = [dict(zip(names, row, strict=True)) for row in ordered]
-    products = levels.filter(on_hand__gt=0).values("product").annotate(q=Sum("on_hand"), **sums)
-    columns = ("product__sku", "product__name", "product__name_ur", "product__unit", "q", "c", "p")
+    rows = [dict(zip(names, row, strict=True)) for row in asked_of_levels(stores, BY_CATEGORY, category)]
     names = ("sku", "name", "name_ur", "unit", "on_hand", "value_at_cost", "value_at_price")
-    ordered = products.order_by("-c", "product__sku").values_list(*columns)[:top]
-    best = [dict(zip(names, row, strict=True)) for row in ordered]
+    found = asked_of_levels(stores, MOST_VALUE, category, top=top) if top else []
+    best = [dict(zip(names, row, strict=True)) for row in found]
     return ValueReport(rows, totals_of(rows, products=0, value_at_cost=PAISA, value_at_price=PAISA), best)
 
 

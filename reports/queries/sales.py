@@ -2,12 +2,13 @@
 
 from datetime import date
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db import connections
+from django.db.models import Count, Q, QuerySet
 
 from catalog.models import Category
 from inventory.models import Kind, Movement
-from reports.models import DailyStock
 from reports.queries.answers import GRAM, PAISA, Report, check_period, totals_of, tree_of
+from reports.queries.days import figures, summed
 from stores.models import Store
 
 
@@ -19,31 +20,20 @@ def daily_sales(stores: QuerySet[Store], start: date, end: date, category: Categ
     however many of its lines belong there. One query, two with a category. Refuses what `check_period` refuses.
     """
     check_period(start, end)
-    per_day = days_of(stores, start, end, category).values("business_date")
-    per_day = per_day.annotate(n=Sum("documents"), m=Sum("lines"), q=Sum("sold"), r=Sum("revenue")).order_by(
-        "business_date"
-    )
+    per_day = figures(stores, start, end, category, "business_date")
     baskets = baskets_with(stores, start, end, category) if category else {}
     rows = [
         {
             "business_date": day,
-            "documents": baskets.get(day, 0) if category else documents,
-            "lines": lines,
-            "units": units,
-            "revenue": revenue,
+            "documents": baskets.get(day, 0) if category else sums.documents,
+            "lines": sums.lines,
+            "units": sums.sold,
+            "revenue": sums.revenue,
         }
-        for day, documents, lines, units, revenue in per_day.values_list("business_date", "n", "m", "q", "r")
+        for day, sums in sorted(per_day.items())
     ]
     rows = [row for row in rows if row["documents"] or row["lines"] or row["units"] or row["revenue"]]
     return Report(rows, totals_of(rows, documents=0, lines=0, units=GRAM, revenue=PAISA))
-
-
-def days_of(
-    stores: QuerySet[Store], start: date, end: date, category: Category | None
-) -> QuerySet[DailyStock]:
-    """The products' days of a period in `stores`, of one category and what nests in it."""
-    days = DailyStock.objects.filter(store__in=stores.values("pk"), business_date__range=(start, end))
-    return days.filter(product__category__in=tree_of(category)) if category else days
 
 
 def baskets_with(stores: QuerySet[Store], start: date, end: date, category: Category) -> dict[date, int]:
@@ -63,6 +53,12 @@ def baskets_with(stores: QuerySet[Store], start: date, end: date, category: Cate
     return dict(lines.values("business_date").annotate(n=sold - voided).values_list("business_date", "n"))
 
 
+BEST = """
+SELECT p.sku, p.name, p.name_ur, p.unit, s.sold, s.revenue FROM ({sums}) AS s JOIN catalog_product AS p ON p.id = s.key
+WHERE s.sold <> 0 OR s.revenue <> 0 ORDER BY s.{first} DESC, s.{then} DESC, p.sku LIMIT %(limit)s
+"""
+
+
 def top_products(
     stores: QuerySet[Store],
     start: date,
@@ -77,10 +73,12 @@ def top_products(
     Totals are over these rows. One query. Refuses what `check_period` refuses.
     """
     check_period(start, end)
-    keys = {"revenue": ("-r", "-q"), "units": ("-q", "-r")}[by]
-    sold = days_of(stores, start, end, category).values("product").annotate(q=Sum("sold"), r=Sum("revenue"))
-    sold = sold.exclude(q=0, r=0).order_by(*keys, "product__sku")[:limit]
+    first, then = {"revenue": ("revenue", "sold"), "units": ("sold", "revenue")}[by]
+    before, query, given = summed(stores, start, end, category, "product_id")
+    given["limit"] = limit
+    with connections[stores.db].cursor() as cursor:
+        cursor.execute(before + BEST.format(sums=query, first=first, then=then), given)
+        found = cursor.fetchall()
     names = ("sku", "name", "name_ur", "unit", "units", "revenue")
-    columns = ("product__sku", "product__name", "product__name_ur", "product__unit", "q", "r")
-    rows = [dict(zip(names, row, strict=True)) for row in sold.values_list(*columns)]
+    rows = [dict(zip(names, row, strict=True)) for row in found]
     return Report(rows, totals_of(rows, units=GRAM, revenue=PAISA))

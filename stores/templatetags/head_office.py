@@ -18,11 +18,13 @@ def labelled(cells, headers) -> list:
     done = []
     for place, (cell, header) in enumerate(zip(cells, headers, strict=False)):
         css = "sheet-main" if place == 0 else ""
+        if "label" not in header:  # translated once, not for every row
+            header["label"] = str(capfirst(header["text"]))
 
         def begin(found, css=css, header=header):
             classes = " ".join(word for word in (found[2], css) if word)
             return format_html(
-                '<{} role="cell" class="{}" data-label="{}"', found[1], classes, capfirst(header["text"])
+                '<{} role="cell" class="{}" data-label="{}"', found[1], classes, header["label"]
             )
 
         done.append(mark_safe(CELL.sub(begin, str(cell), count=1)))  # noqa: S308  Django's own cell, escaped by it

@@ -167,11 +167,12 @@ def day(value) -> str:
 def clock(instant, store) -> str:
     """The time of day in the store's zone, the whole date and time on hovering."""
     local = instant.astimezone(ZoneInfo(store.timezone))
+    time = clock_text(local)
     return format_html(
         '<time datetime="{}" title="{}"><bdi>{}</bdi></time>',
         instant.isoformat(),
-        _("%(day)s, %(time)s") % {"day": formats.date_format(local, "j M Y"), "time": clock_text(local)},
-        clock_text(local),
+        _("%(day)s, %(time)s") % {"day": formats.date_format(local, "j M Y"), "time": time},
+        time,
     )
 
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
-from reports.services import DAILY
+from reports.services import DAILY, FIGURES, PRODUCT_DAYS, STORE_DAYS
 from stores.management import in_processes
 from stores.models import Store
 
@@ -222,6 +222,30 @@ WHERE ({", ".join(f"d.{name}" for name in COLUMNS)}) IS DISTINCT FROM ({
 ORDER BY product_id, business_date LIMIT 1
 """  # noqa: S608 - made of the constants above
 
+
+def sums_differ(table: str, within: str, keys: tuple[str, str], right: str, product: str) -> str:
+    """The question for the first row of `table` that is not what `right` gives; sums of nothing may be there or not."""
+    told = ", ".join(
+        f"CASE WHEN coalesce(s.{name}, 0) <> coalesce(e.{name}, 0) THEN "
+        f"format('{name} is %%s, expected %%s', coalesce(s.{name}, 0), coalesce(e.{name}, 0)) END"
+        for name in FIGURES
+    )
+    differ = " OR ".join(f"coalesce(s.{name}, 0) <> coalesce(e.{name}, 0)" for name in FIGURES)
+    return f"""
+    WITH expected AS ({right})
+    SELECT {product}, NULL, NULL, format('the sums of the closed day %%s: ', business_date) || concat_ws(', ', {told})
+    FROM expected AS e FULL JOIN (SELECT * FROM {table} WHERE {within}) AS s USING ({", ".join(keys)})
+    WHERE {differ} ORDER BY business_date, {product} LIMIT 1
+    """  # noqa: S608 - made of constants
+
+
+STORE_SUMS = sums_differ(
+    "reports_storeday", "store_id = %(store)s", ("store_id", "business_date"), STORE_DAYS, "NULL::bigint"
+)
+PRODUCT_SUMS = sums_differ(
+    "reports_productday", "true", ("business_date", "product_id"), PRODUCT_DAYS, "product_id"
+)
+
 ALERTS = """
 WITH a AS (
     SELECT *, row_number() OVER (PARTITION BY product_id, closed_at IS NULL ORDER BY id) AS turn
@@ -237,7 +261,19 @@ WHERE a.closed_at IS NULL AND (a.turn > 1 OR l.on_hand IS NULL OR l.on_hand > l.
 ORDER BY product_id LIMIT 1
 """
 
-QUESTIONS = (LEDGER, LEVELS, DOCUMENTS, REFERENCES, VOIDS, REVERSALS, RETURNS, UNBILLED, DAYS, ALERTS)
+QUESTIONS = (
+    LEDGER,
+    LEVELS,
+    DOCUMENTS,
+    REFERENCES,
+    VOIDS,
+    REVERSALS,
+    RETURNS,
+    UNBILLED,
+    DAYS,
+    STORE_SUMS,
+    ALERTS,
+)
 NAMES = """
 SELECT (SELECT sku FROM catalog_product WHERE id = %(product)s),
        (SELECT reference FROM inventory_document WHERE store_id = %(store)s AND id = %(document)s)
@@ -273,6 +309,15 @@ def first_broken(store: Store) -> Iterator[str]:
                 return
 
 
+def first_broken_of_products() -> Iterator[str]:
+    """The first sum of a product over all stores that is not that of their days."""
+    with connection.cursor() as cursor:
+        cursor.execute(PRODUCT_SUMS)
+        if row := cursor.fetchone():
+            cursor.execute(NAMES, {"product": row[0], "store": None, "document": None})
+            yield f"All stores, {cursor.fetchone()[0] or row[0]}: {row[3]}."
+
+
 class Command(BaseCommand):
     """Prove that the ledger, the levels and all that follows from them agree."""
 
@@ -290,3 +335,6 @@ class Command(BaseCommand):
             raise CommandError(f"There is no store {store}.")
         for broken in in_processes(first_broken, list(stores), processes):
             raise CommandError(broken)
+        if not store:
+            for broken in first_broken_of_products():
+                raise CommandError(broken)

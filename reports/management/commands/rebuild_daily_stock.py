@@ -1,6 +1,6 @@
 from django.core.management.base import BaseCommand, CommandError
 
-from reports.services import rebuild_daily_stock
+from reports.services import rebuild_daily_stock, rebuild_sums
 from stores.models import Store
 
 
@@ -16,5 +16,7 @@ class Command(BaseCommand):
         stores = Store.objects.order_by("code")
         if store and not (stores := stores.filter(code=store)):
             raise CommandError(f"There is no store {store}.")
-        wrong = sum(sum(rebuild_daily_stock(store=each)) for each in stores)
+        wrong = sum(sum(rebuild_daily_stock(store=each)) + rebuild_sums(store=each) for each in stores)
+        if not store:  # those of a product are of all stores
+            wrong += rebuild_sums()
         self.stdout.write(f"{wrong} rows corrected.")
