@@ -112,6 +112,8 @@ def run(
                 over = now - started > seconds or (most is not None and len(times) + waiting > most)
                 request = None if over else next(requests, None)
                 if request is None:
+                    selector.unregister(client.socket)  # the server may end it while others still work
+                    client.socket.close()
                     waiting -= 1
                 else:
                     client.send(request)

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalog.models import Barcode, Category, Product
+from catalog.models import Barcode, Product
 from inventory.models import Document, Movement, StockLevel
 from kiryana.bench import pages
 from kiryana.bench.seed import Size, write
