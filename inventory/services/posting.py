@@ -276,10 +276,11 @@ POST = f"""{LINES} m AS (
 # their levels, and checked by the database (inventory_post_out). A product of which something else moves too, or that has no
 # level yet or an empty one, goes line by line.
 POST_MANY = f"""{LINES} held AS MATERIALIZED (
-    SELECT product_id, on_hand, average_cost, cost_estimated, seq, last_business_date,
-           set_config('kiryana.goods_out', 'on', true) AS road
-    FROM inventory_stocklevel
-    WHERE store_id = %(store)s::bigint AND product_id IN (SELECT product FROM l) ORDER BY product_id FOR UPDATE
+    SELECT level.*, set_config('kiryana.goods_out', 'on', true) AS road
+    FROM (SELECT DISTINCT product FROM l ORDER BY product) AS wanted CROSS JOIN LATERAL (
+        SELECT product_id, on_hand, average_cost, cost_estimated, seq, last_business_date FROM inventory_stocklevel
+        WHERE store_id = %(store)s::bigint AND product_id = wanted.product FOR UPDATE
+    ) AS level
 ), placed AS (
     SELECT l.*, held.*, on_hand + sum(quantity) OVER chained AS balance, seq + row_number() OVER chained AS place,
            greatest(last_business_date, max(business_date) OVER chained) > business_date AS late,
@@ -307,10 +308,6 @@ SELECT d.reference, d.id, CASE WHEN m.line_no = 1 THEN d.recorded_at END, m.line
        m.balance_after, m.average_cost_after, m.seq, m.late
 FROM m JOIN d ON d.id = m.document_id
 """
-# What the database adds to a line, in the order of ANSWER.
-ADDED = ("id", "unit_cost", "cost_estimated", "balance_after", "average_cost_after", "seq", "late")
-
-
 def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = True) -> dict[str, list]:
     """Inserts the documents with all their lines in one statement; returns what was written (see ANSWER) by reference.
 
@@ -360,29 +357,32 @@ def as_posted(store: Store, draft: Draft, answer: list) -> Posted:
     added = {line_no: values for _document, _recorded, line_no, *values in answer}
     recorded_at = next(recorded for _document, recorded, line_no, *_values in answer if line_no == 1)
     common = {
-        "store_id": store.pk,
+        "store_id": store.id,
         "kind": given["kind"],
-        "reason_id": reason.pk if reason else None,
+        "reason_id": reason.id if reason else None,
         "occurred_at": given["occurred_at"],
         "recorded_at": recorded_at,
         "business_date": given["business_date"],
     }
-    document = made(Document, {
+    document = made(Document, common | {
         "id": document_id, "line_count": len(answer), "reference": given["reference"], "fingerprint": given["fingerprint"],
         "total": given["total"], "notes": given["notes"], "source": given["source"], "reverses_id": given["reverses"],
-        "returns_id": given["returns"], "user_id": given["user"], "api_key_id": given["api_key"], **common,
+        "returns_id": given["returns"], "user_id": given["user"], "api_key_id": given["api_key"],
     })  # fmt: skip
+    know(document, store=store, reason=reason)
     movements = []
     for row in draft.rows:
-        movement = made(Movement, {
-            "document_id": document_id, "line_no": row["line_no"], "product_id": row["product"], "quantity": row["quantity"],
-            "entered_quantity": row["entered_quantity"], "entered_pack_id": row["entered_pack"], "unit_price": row["unit_price"],
-            "line_total": row["line_total"], "oversell": row["oversell"], "reverses_id": row["reverses"],
-            "returns_id": row["returns"], **common, **dict(zip(ADDED, added[row["line_no"]], strict=True)),
+        pk, unit_cost, cost_estimated, balance_after, average_cost_after, seq, late = added[row["line_no"]]
+        movement = made(Movement, common | {
+            "id": pk, "document_id": document_id, "line_no": row["line_no"], "product_id": row["product"],
+            "quantity": row["quantity"], "entered_quantity": row["entered_quantity"], "entered_pack_id": row["entered_pack"],
+            "unit_price": row["unit_price"], "line_total": row["line_total"], "oversell": row["oversell"],
+            "reverses_id": row["reverses"], "returns_id": row["returns"], "unit_cost": unit_cost,
+            "cost_estimated": cost_estimated, "balance_after": balance_after, "average_cost_after": average_cost_after,
+            "seq": seq, "late": late,
         })  # fmt: skip
         know(movement, document=document, store=store, reason=reason)
         movements.append(movement)
-    know(document, store=store, reason=reason)
     return Posted(document, movements)
 
 

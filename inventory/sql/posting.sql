@@ -74,23 +74,23 @@ CREATE OR REPLACE TRIGGER document_is_whole BEFORE INSERT ON inventory_document
 -- Lines belong to a document of their own store, and each document is told of with its lines. Documents and keys are never
 -- deleted (stores/sql/lasting.sql), so a look is enough where a foreign key would lock a row for each line; stores are held
 -- by the foreign key of their levels.
-CREATE OR REPLACE FUNCTION inventory_foreign_line(rule text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION inventory_foreign_line(store bigint, document bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'A line belongs to a document of its own store, entered by a key that exists.'
-    USING ERRCODE = 'foreign_key_violation', CONSTRAINT = rule, TABLE = 'inventory_movement';
+    USING ERRCODE = 'foreign_key_violation', TABLE = 'inventory_movement', CONSTRAINT = CASE
+      WHEN EXISTS (SELECT FROM inventory_document WHERE store_id = store AND id = document) THEN 'document_api_key_exists'
+      ELSE 'movement_document_own_store'
+    END;
 END $$;
 CREATE OR REPLACE FUNCTION inventory_note_documents() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  -- Each document is looked up by its key, however many there are: a join could be planned while the table is small.
   INSERT INTO stores_change (type, store_id, subject)
-    SELECT 'movement.created', w.store_id, CASE
-        WHEN d.id IS NULL THEN inventory_foreign_line('movement_document_own_store')
-        WHEN d.api_key_id IS NOT NULL AND NOT EXISTS (SELECT FROM stores_apikey AS k WHERE k.id = d.api_key_id)
-          THEN inventory_foreign_line('document_api_key_exists')
-        ELSE d.id
-      END
-    FROM (SELECT DISTINCT store_id, document_id FROM written) AS w
-      LEFT JOIN inventory_document AS d ON d.store_id = w.store_id AND d.id = w.document_id
-    ORDER BY w.document_id;
+    SELECT 'movement.created', store_id, coalesce(
+        (SELECT d.id FROM inventory_document AS d WHERE d.store_id = w.store_id AND d.id = w.document_id
+           AND (d.api_key_id IS NULL OR EXISTS (SELECT FROM stores_apikey AS k WHERE k.id = d.api_key_id))),
+        inventory_foreign_line(store_id, document_id))
+    FROM (SELECT DISTINCT store_id, document_id FROM written) AS w ORDER BY document_id;
   RETURN NULL;
 END $$;
 DROP TRIGGER IF EXISTS document_noted ON inventory_document;
@@ -282,7 +282,9 @@ CREATE OR REPLACE TRIGGER movement_10_post BEFORE INSERT ON inventory_movement
 -- and worked out the place and balance of each line for all of them together, a third of the work of one by one. Nothing of it is
 -- believed: a level moves only if its lines follow from it and from each other in every column, and a line whose level did not
 -- move is refused. The setting kiryana.goods_out chooses between two ways of being checked and opens none around them.
-CREATE OR REPLACE FUNCTION inventory_post_out() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION inventory_post_out() RETURNS trigger LANGUAGE plpgsql
+-- Levels are looked up by their key, also by a plan that was made while there were few.
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 DECLARE
   awaited bigint;
   arrived bigint;

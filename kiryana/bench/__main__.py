@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repeat", type=int, help="how often each figure is measured (default 5, with --quick 3)"
     )
     parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep the filled ledgers for the next run with --keep (some 20 GB)",
+    )
+    parser.add_argument(
         "--json", type=Path, help="where the figures go (default bench.json in the folder of the bench)"
     )
     parser.add_argument(
@@ -51,7 +56,7 @@ def main(words: list[str]) -> int:
         "quick": given.quick,
         "machine": machine(),
     }
-    bench = Bench(home, quick=given.quick, only=given.only or NAMES, repeat=given.repeat)
+    bench = Bench(home, quick=given.quick, only=given.only or NAMES, repeat=given.repeat, keep=given.keep)
     # Whoever ends us in another way than Ctrl-C does not leave the data behind either.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

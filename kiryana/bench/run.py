@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import psycopg
@@ -31,6 +33,8 @@ DURABLE = (
     "wal_sync_method",
 )
 MARK = "made-by-bench"  # the file that says whose folder it is
+KEPT = "kept.json"  # what is known of ledgers that are kept; FILLED is the small one before anything was sold in it
+FILLED = "filled"
 CLIENTS = 16
 CASHIERS = 16
 FULL = {
@@ -49,10 +53,15 @@ UNION ALL SELECT id, substr(username, 9)::int, 'cashier' FROM stores_user WHERE 
 
 
 class Bench:
-    """Everything of one run below the folder `home`, which is emptied afterwards. Use it in a `with`."""
+    """Everything of one run below the folder `home`, which is emptied afterwards. Use it in a `with`.
 
-    def __init__(self, home: Path, *, quick: bool, only: Iterable[str], repeat: int | None = None):
-        self.home, self.only = home, set(only)
+    With `keep` the filled ledgers stay there, and the next run with `keep` takes them as they were filled.
+    """
+
+    def __init__(
+        self, home: Path, *, quick: bool, only: Iterable[str], repeat: int | None = None, keep: bool = False
+    ):
+        self.home, self.only, self.keep = home, set(only), keep
         self.plan = QUICK if quick else FULL
         self.repeat = repeat or self.plan["repeat"]
         self.figures: list[Figure] = []
@@ -82,10 +91,25 @@ class Bench:
         mark.touch()
         self.folder = Path(tempfile.mkdtemp(prefix="kiryana-bench-"))
         self.cluster = Cluster(self.home, tied=True)
-        if self.cluster.base.exists():  # of a run that was killed
-            self.cluster.stop()
+        self.cluster.stop()  # of a run that was killed
+        if self.kept is None and self.cluster.base.exists():
             self.cluster.remove()
         return self
+
+    @property
+    def wanted(self) -> dict[str, Size]:
+        """The ledgers that this run needs, by name."""
+        return {name: self.plan[name] for name in (("small", "large") if self.wants("pages") else ("small",))}
+
+    @property
+    def kept(self) -> dict | None:
+        """What is known of the ledgers that an earlier run has kept, if they are those that this one needs."""
+        file = self.home / KEPT
+        if not (self.keep and file.is_file() and self.cluster.base.exists()):
+            return None
+        told = json.loads(file.read_text())
+        fits = all(told["sizes"].get(name) == asdict(size) for name, size in self.wanted.items())
+        return told if fits else None
 
     def __exit__(self, *_) -> None:
         shutil.rmtree(self.folder)
@@ -94,9 +118,12 @@ class Bench:
 
             connections.close_all()
         self.cluster.stop()
-        self.cluster.remove()
         shutil.rmtree(self.home / "logs", ignore_errors=True)
-        for name in ("secret_key", "up.lock", "run.json"):  # of bin/up
+        made = ["up.lock", "run.json"]  # by bin/up
+        if self.kept is None:
+            self.cluster.remove()
+            made += ["secret_key", KEPT]
+        for name in made:
             (self.home / name).unlink(missing_ok=True)
 
     def url(self, name: str) -> str:
@@ -120,8 +147,12 @@ class Bench:
         self.about |= {"postgresql": shown.pop("server_version"), "settings": shown}
         if (shown["fsync"], shown["synchronous_commit"], shown["full_page_writes"]) != ("on", "on", "on"):
             raise Failed(f"The server is not durable: {shown}")
-        self.command("kiryana", "migrate", "-v0")
-        self.admin("CREATE DATABASE small TEMPLATE kiryana")
+        kept = self.kept
+        if kept:
+            self.take_up(kept)
+        else:
+            self.command("kiryana", "migrate", "-v0")
+            self.admin("CREATE DATABASE small TEMPLATE kiryana")
         os.environ |= {"DATABASE_URL": self.url("small"), "KIRYANA_HOME": str(self.home)}
         os.environ |= {"API_RATE": "100000000/m", "DJANGO_SETTINGS_MODULE": "kiryana.settings"}
         import django
@@ -129,17 +160,44 @@ class Bench:
         django.setup()
         logging.disable(logging.WARNING)  # of this process; the web server logs as always
         self.ready = True
+        if not kept:
+            self.fill()
+        self.admin("CHECKPOINT")
+
+    def take_up(self, kept: dict) -> None:
+        """Makes the ledgers of an earlier run ready, with the schema of today."""
+        self.key, self.owner, self.head, self.cashiers = kept["people"]
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            there = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+            if "bare" in there:  # as measure_start leaves it
+                connection.execute("DROP DATABASE IF EXISTS kiryana")
+                connection.execute("ALTER DATABASE bare RENAME TO kiryana")
+        for name in ("kiryana", FILLED, *(["large"] if "large" in self.wanted else [])):
+            self.command(name, "migrate", "-v0")
+        self.say("taking up the ledgers of an earlier run")
+        self.admin(
+            "DROP DATABASE IF EXISTS small", f"CREATE DATABASE small TEMPLATE {FILLED} STRATEGY file_copy"
+        )
+
+    def fill(self) -> None:
+        """People, and the ledgers that this run needs."""
         self.make_people()
         self.admin("CREATE DATABASE large TEMPLATE small")
-        for name in ("small", "large") if self.wants("pages") else ("small",):
-            size = self.plan[name]
+        for name, size in self.wanted.items():
             self.say(
                 f"filling {name}: {size.stores} stores x {size.products} products, {size.movements:,} movements"
             )
             fill(self.url(name), size, self.progress(size.stores))
             with psycopg.connect(self.url(name)) as connection:
                 connection.execute(PEOPLE)
-        self.admin("CHECKPOINT")
+        if self.keep:
+            people = [self.key, self.owner, self.head, self.cashiers]
+            sizes = {name: asdict(size) for name, size in self.wanted.items()}
+            self.admin(
+                f"ALTER DATABASE small RENAME TO {FILLED}",
+                f"CREATE DATABASE small TEMPLATE {FILLED} STRATEGY file_copy",
+            )
+            (self.home / KEPT).write_text(json.dumps({"people": people, "sizes": sizes}))
 
     def progress(self, stores: int):
         """Says how far the filling is, about ten times."""

@@ -3,6 +3,8 @@ ALTER TABLE reports_dailystock SET (fillfactor = 80);
 
 -- Once for all lines of a statement. Their levels are locked by it, so nobody else writes these days.
 CREATE OR REPLACE FUNCTION reports_keep_daily_stock() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  behind record;
 BEGIN
   INSERT INTO reports_dailystock AS d
       (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
@@ -32,21 +34,19 @@ BEGIN
 
   -- A late fact (R9): from its day on, each day opens as the one before it closed, and closes by what moved on it.
   IF EXISTS (SELECT FROM written WHERE late) THEN
-    UPDATE reports_dailystock AS d SET opening = chain.closing - chain.moved, closing = chain.closing
-    FROM (
-      SELECT day.store_id, day.product_id, day.business_date, day.received - day.sold + day.other AS moved,
-             coalesce(before.closing, 0) + sum(day.received - day.sold + day.other) OVER (
-               PARTITION BY day.store_id, day.product_id ORDER BY day.business_date) AS closing
-      FROM (SELECT store_id, product_id, min(business_date) AS since FROM written WHERE late GROUP BY store_id, product_id) AS moved
-        JOIN reports_dailystock AS day
-          ON day.store_id = moved.store_id AND day.product_id = moved.product_id AND day.business_date >= moved.since
-        LEFT JOIN LATERAL (
-          SELECT closing FROM reports_dailystock AS earlier
-          WHERE earlier.store_id = moved.store_id AND earlier.product_id = moved.product_id AND earlier.business_date < moved.since
-          ORDER BY earlier.business_date DESC LIMIT 1
-        ) AS before ON true
-    ) AS chain
-    WHERE d.store_id = chain.store_id AND d.product_id = chain.product_id AND d.business_date = chain.business_date;
+    FOR behind IN SELECT store_id, product_id, min(business_date) AS since FROM written WHERE late GROUP BY 1, 2 ORDER BY 1, 2 LOOP
+      UPDATE reports_dailystock AS d SET opening = chain.closing - chain.moved, closing = chain.closing
+      FROM (
+        SELECT business_date, received - sold + other AS moved,
+               sum(received - sold + other) OVER (ORDER BY business_date) + coalesce((
+                 SELECT closing FROM reports_dailystock
+                 WHERE store_id = behind.store_id AND product_id = behind.product_id AND business_date < behind.since
+                 ORDER BY business_date DESC LIMIT 1), 0) AS closing
+        FROM reports_dailystock
+        WHERE store_id = behind.store_id AND product_id = behind.product_id AND business_date >= behind.since
+      ) AS chain
+      WHERE d.store_id = behind.store_id AND d.product_id = behind.product_id AND d.business_date = chain.business_date;
+    END LOOP;
   END IF;
   RETURN NULL;
 END $$;
