@@ -219,6 +219,9 @@ class Document(models.Model):
     def get_kind_display(self) -> str:
         return str(Kind(self.kind).label)
 
+    def get_source_display(self) -> str:
+        return str(self.Source(self.source).label)
+
     @property
     def actor(self) -> str:
         """Who entered it, in words. Needs `user` and `api_key` selected."""

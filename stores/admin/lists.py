@@ -182,7 +182,7 @@ class HouseAdmin(admin.ModelAdmin):
     words_for_actions = {}
     actions = None
     sortable_by = ()
-    list_per_page = 50
+    list_per_page = 25
     paginator = Uncounted
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
