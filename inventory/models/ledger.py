@@ -192,6 +192,7 @@ class Document(models.Model):
             models.Index(
                 fields=["store", "kind", "id"], name="document_store_kind", condition=~Q(kind="sale")
             ),
+            models.Index(fields=["source", "id"], name="document_source", condition=~Q(source="api")),
             models.Index(fields=["id"], name="document_void", condition=Q(reverses__isnull=False)),
             models.Index(fields=["user", "id"], name="document_user", condition=Q(user__isnull=False)),
             models.Index(
