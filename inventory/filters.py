@@ -78,7 +78,9 @@ class LedgerFilter(django_filters.FilterSet):
     store = StoreFilter()
     kind = KindFilter()
     occurred_from = HappenedFilter(field_name="occurred_at", lookup_expr="gte")
-    occurred_to = HappenedFilter(field_name="occurred_at", lookup_expr="lte", label=_("this instant included"))
+    occurred_to = HappenedFilter(
+        field_name="occurred_at", lookup_expr="lte", label=_("this instant included")
+    )
     business_date_from = DayFilter(field_name="business_date", lookup_expr="gte")
     business_date_to = DayFilter(field_name="business_date", lookup_expr="lte", label=_("this day included"))
 

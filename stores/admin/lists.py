@@ -115,7 +115,9 @@ class KeysetList(ChangeList):
     @property
     def narrowed_to(self) -> set[str]:
         """Of what this list shows one only (store, product): the names of their filters."""
-        return {spec.parameter_name for spec in self.filter_specs if isinstance(spec, CodeFilter) and spec.found}
+        return {
+            spec.parameter_name for spec in self.filter_specs if isinstance(spec, CodeFilter) and spec.found
+        }
 
     @property
     def whole(self) -> bool:

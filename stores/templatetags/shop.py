@@ -116,6 +116,7 @@ def key_state(key) -> str:
     return chip(css, words)
 
 
+@lru_cache(maxsize=256)
 def chip(css: str, words: str) -> SafeString:
     """A state by colour, shape and word; `css` is out, low or ok."""
     return format_html(
@@ -132,6 +133,7 @@ def shop_name(store) -> str:
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def icon(name: str, css: str = "") -> str:
     """One picture of static/img/icons.svg; say what it means beside it, it is hidden from screen readers."""
     return format_html(

@@ -32,7 +32,18 @@ def walk(order, limit=4):
 
 @pytest.mark.parametrize(
     "order",
-    ["id", "-id", "name", "-name", "selling_price", "-selling_price", "-updated_at", "category__name", "selling_price name", "-name selling_price"],
+    [
+        "id",
+        "-id",
+        "name",
+        "-name",
+        "selling_price",
+        "-selling_price",
+        "-updated_at",
+        "category__name",
+        "selling_price name",
+        "-name selling_price",
+    ],
 )
 def test_every_row_comes_once_and_in_order(goods, order):
     sign = "-" if order.startswith("-") else ""
