@@ -1,5 +1,7 @@
 """Filters of levels, documents and the ledger."""
 
+from datetime import timedelta
+
 import django_filters
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -60,13 +62,25 @@ class LevelFilter(django_filters.FilterSet):
         return queryset.in_state(value)
 
 
+class HappenedFilter(InstantFilter):
+    """When something happened. A store's day is at most one off that of UTC, and only days have an index."""
+
+    def filter(self, queryset, value):
+        if value:
+            edge = value.date() + timedelta(days=-1 if self.lookup_expr == "gte" else 1)
+            queryset = queryset.filter(**{f"business_date__{self.lookup_expr}": edge})
+        return super().filter(queryset, value)
+
+
 class LedgerFilter(django_filters.FilterSet):
     """What documents and their lines are both found by."""
 
     store = StoreFilter()
     kind = KindFilter()
-    occurred_from = InstantFilter(field_name="occurred_at", lookup_expr="gte")
-    occurred_to = InstantFilter(field_name="occurred_at", lookup_expr="lte", label=_("this instant included"))
+    occurred_from = HappenedFilter(field_name="occurred_at", lookup_expr="gte")
+    occurred_to = HappenedFilter(
+        field_name="occurred_at", lookup_expr="lte", label=_("this instant included")
+    )
     business_date_from = DayFilter(field_name="business_date", lookup_expr="gte")
     business_date_to = DayFilter(field_name="business_date", lookup_expr="lte", label=_("this day included"))
 

@@ -16,7 +16,8 @@ def number(quantity, product) -> str:
 
 @admin.register(DailyStock)
 class DailyStockAdmin(ReadOnlyAdmin):
-    """Days of products in stores: with a store chosen newest first, else store by store, as the indexes are kept."""
+    """Days of products in stores: with a store chosen newest first, else store by store and oldest first, as the indexes
+    are kept."""
 
     list_display = [
         "product_cell",
@@ -34,7 +35,7 @@ class DailyStockAdmin(ReadOnlyAdmin):
     list_select_related = ["store", "product"]
 
     def get_keyset(self, request, changelist):
-        return "-business_date" if "store" in changelist.params else "store_id"
+        return "-business_date" if "store" in changelist.narrowed_to else "store_id business_date"
 
     def has_view_permission(self, request, obj=None):
         return obj is None and super().has_view_permission(request, obj)

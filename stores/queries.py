@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import OperationalError, connection, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 from psycopg.errors import QueryCanceled
@@ -37,34 +38,32 @@ class KeysetPage:
 def keyset_page(
     queryset: QuerySet, *, order: str, limit: int, cursor: str = "", scope: str = ""
 ) -> KeysetPage:
-    """One page of `queryset`, ordered by one field (`-` for falling) and then by id in the same direction.
+    """One page of `queryset`, ordered by the fields in `order` and then by id; all falling when it begins with `-`.
 
     `scope` names what the cursor belongs to (list, filters, reader); a cursor of another scope is refused. One query.
     """
-    field, falling = order.removeprefix("-"), order.startswith("-")
+    falling = order.startswith("-")
+    fields = [name for name in order.removeprefix("-").split() if name not in ("id", "pk")]
     backward, after = False, None
     if cursor:
-        backward, after = read_cursor(queryset, field, cursor, scope + order)
+        backward, after = read_cursor(queryset, fields, cursor, scope + order)
     down = falling != backward
-    if after:
-        value, pk = after
-        side = "lt" if down else "gt"
-        if field in ("id", "pk"):
-            queryset = queryset.filter(**{f"pk__{side}": pk})
-        else:
-            queryset = queryset.filter(
-                Q(**{f"{field}__{side}": value}) | Q(**{field: value, f"pk__{side}": pk})
-            )
-            queryset = queryset.filter(**{f"{field}__{side}e": value})
-    sign = "-" if down else ""
-    keys = [sign + "pk"] if field in ("id", "pk") else [sign + field, sign + "pk"]
-    rows = list(queryset.order_by(*keys)[: limit + 1])
+    keys = [*fields, "pk"]
+    if after and not fields:
+        queryset = queryset.filter(**{f"pk__{'lt' if down else 'gt'}": after[-1]})
+    elif after:
+        beyond = TupleLessThan if down else TupleGreaterThan
+        # The second says no more than the first; an index of the first field alone understands it, too.
+        queryset = queryset.filter(beyond(Tuple(*map(F, keys)), after))
+        queryset = queryset.filter(**{f"{fields[0]}__{'lte' if down else 'gte'}": after[0]})
+    rows = list(queryset.order_by(*("-" * down + key for key in keys))[: limit + 1])
     more, rows = len(rows) > limit, rows[:limit]
     if backward:
         rows.reverse()
 
     def mark(row, back: bool) -> str:
-        return signing.dumps([int(back), str(value_of(row, field)), row.pk], salt="cursor:" + scope + order)
+        values = [str(value_of(row, name)) for name in fields or ["pk"]]
+        return signing.dumps([int(back), *values, row.pk], salt="cursor:" + scope + order)
 
     has_next, has_previous = (True, more) if backward else (more, bool(cursor))
     return KeysetPage(
@@ -81,11 +80,12 @@ def value_of(row, path: str) -> Any:
     return row
 
 
-def read_cursor(queryset: QuerySet, field: str, cursor: str, scope: str) -> tuple[bool, tuple]:
-    """(backward, (value, id)) of a cursor that `keyset_page` gave out for this scope; refuses any other."""
+def read_cursor(queryset: QuerySet, fields: list[str], cursor: str, scope: str) -> tuple[bool, tuple]:
+    """(backward, (values, id)) of a cursor that `keyset_page` gave out for this scope; refuses any other."""
     try:
-        backward, value, pk = signing.loads(cursor, salt="cursor:" + scope)
-        return bool(backward), (python_value(queryset.model, field, value), pk)
+        backward, *values, pk = signing.loads(cursor, salt="cursor:" + scope)
+        read = zip(fields or ["id"], values, strict=True)
+        return bool(backward), (*(python_value(queryset.model, name, value) for name, value in read), int(pk))
     except (signing.BadSignature, ValueError, TypeError, ValidationError) as error:
         raise InvalidCursor from error
 

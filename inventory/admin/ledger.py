@@ -272,6 +272,10 @@ class MovementAdmin(ReadOnlyAdmin):
     def get_queryset(self, request):
         return super().get_queryset(request).defer("document__fingerprint")
 
+    def get_keyset(self, request, changelist):
+        """Lines of one product in one store are numbered, and found by that number."""
+        return "-seq" if {"store", "product"} <= changelist.narrowed_to else self.keyset
+
     def get_search_results(self, request, queryset, search_term):
         text = search_term.strip()
         if not text:

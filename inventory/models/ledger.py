@@ -192,6 +192,7 @@ class Document(models.Model):
             models.Index(
                 fields=["store", "kind", "id"], name="document_store_kind", condition=~Q(kind="sale")
             ),
+            models.Index(fields=["source", "id"], name="document_source", condition=~Q(source="api")),
             models.Index(fields=["id"], name="document_void", condition=Q(reverses__isnull=False)),
             models.Index(fields=["user", "id"], name="document_user", condition=Q(user__isnull=False)),
             models.Index(
@@ -218,6 +219,9 @@ class Document(models.Model):
     # Django's own looks through all choices each time, which a list of fifty rows feels.
     def get_kind_display(self) -> str:
         return str(Kind(self.kind).label)
+
+    def get_source_display(self) -> str:
+        return str(self.Source(self.source).label)
 
     @property
     def actor(self) -> str:

@@ -567,7 +567,7 @@ def test_lists_cost_as_many_queries_however_long_they_are(
     till.get("/api/v1/me/")
     one = Document.objects.first().pk
     for limit in (1, 6):
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):
             assert len(till.get(f"{DOCUMENTS}?limit={limit}").json()["results"]) == limit
     with django_assert_num_queries(3):
         till.get(f"{DOCUMENTS}{one}/")

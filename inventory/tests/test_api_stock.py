@@ -1,9 +1,15 @@
 """Levels, and the ledger line by line, for partners."""
 
+from datetime import timedelta
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from inventory.models import LowStockAlert, Movement, StockLevel
 from inventory.services import MAX_LINES
+from stores.models import Store
 
 pytestmark = pytest.mark.django_db
 INVENTORY = "/api/v1/inventory/"
@@ -65,11 +71,54 @@ def test_lists_page_by_sku(api_client, stocked):
     assert till.get(second["previous"]).json()["results"] == first["results"]
 
 
-def test_a_list_of_levels_costs_two_queries(api_client, stocked, django_assert_num_queries):
+def test_levels_of_one_store_page_by_id_both_ways(api_client, stocked, post, ghee, other_store):
+    post("receipt", (ghee, 5, 500), where=other_store)
+    for client, query in (
+        (api_client(), "?limit=1"),
+        (api_client(stores=(), all_stores=True), "?store=LHE-0001&limit=1"),
+    ):
+        for order, skus in (("id", ["FLR-0001", "GHE-0001"]), ("-id", ["GHE-0001", "FLR-0001"])):
+            first = client.get(f"{INVENTORY}{query}&ordering={order}").json()
+            second = client.get(first["next"]).json()
+            assert [row["sku"] for row in first["results"] + second["results"]] == skus
+            assert second["next"] is None
+            assert client.get(second["previous"]).json()["results"] == first["results"]
+
+
+@pytest.mark.parametrize("path", [INVENTORY, MOVEMENTS, "/api/v1/documents/"])
+def test_a_list_of_one_store_is_found_by_that_store_and_not_past_those_of_others(
+    api_client, stocked, store, other_store, path
+):
+    def asked(client, query="") -> str:
+        with CaptureQueriesContext(connection) as heard:
+            assert client.get(path + query).json()["results"]
+        return heard[-1]["sql"]
+
+    named = f'"store_id" = {store.pk}'
+    assert named in asked(api_client())
+    assert named in asked(api_client(stores=(), all_stores=True), "?store=LHE-0001")
+    assert named not in asked(api_client(stores=(store, other_store)))
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Karachi"])
+def test_an_instant_is_found_whatever_day_it_is_in_the_store(api_client, ghee, post, store, zone):
+    Store.objects.filter(pk=store.pk).update(timezone=zone)
+    store.refresh_from_db()
+    yesterday = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
+    for hour in (0, 11, 13, 23):
+        at = yesterday.replace(hour=hour)
+        post("receipt", (ghee, 1 + hour, 500), occurred_at=at)
+        query = f"?occurred_from={at:%Y-%m-%dT%H:%M:%SZ}&occurred_to={at:%Y-%m-%dT%H:%M:%SZ}"
+        [row] = api_client().get(MOVEMENTS + query).json()["results"]
+        assert row["quantity"] == f"{1 + hour}.000"
+
+
+def test_a_list_of_levels_costs_three_queries(api_client, stocked, django_assert_num_queries):
     till = api_client()
     till.get(INVENTORY)
     for limit in (1, 2):
-        with django_assert_num_queries(2):
+        # the key and its limit, its store, the rows
+        with django_assert_num_queries(3):
             assert len(till.get(f"{INVENTORY}?limit={limit}").json()["results"]) == limit
 
 
@@ -218,13 +267,14 @@ def test_filters_of_the_ledger(api_client, stocked, post, ghee, query, quantitie
     ] == quantities
 
 
-def test_the_ledger_costs_two_queries_a_page(api_client, stocked, post, ghee, django_assert_num_queries):
+def test_the_ledger_costs_three_queries_a_page(api_client, stocked, post, ghee, django_assert_num_queries):
     till = api_client()
     for n in range(5):
         post("sale", (ghee, 1), reference=f"s-{n}")
     till.get("/api/v1/me/")
     for limit in (1, 7):
-        with django_assert_num_queries(2):
+        # the key and its limit, its store, the rows
+        with django_assert_num_queries(3):
             assert len(till.get(f"{MOVEMENTS}?limit={limit}").json()["results"]) == limit
 
 

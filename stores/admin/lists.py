@@ -113,6 +113,13 @@ class KeysetList(ChangeList):
         self.show_full_result_count = self.show_admin_actions = self.can_show_all = self.multi_page = False
 
     @property
+    def narrowed_to(self) -> set[str]:
+        """Of what this list shows one only (store, product): the names of their filters."""
+        return {
+            spec.parameter_name for spec in self.filter_specs if isinstance(spec, CodeFilter) and spec.found
+        }
+
+    @property
     def whole(self) -> bool:
         """Whether this page shows all there is."""
         return not self.previous_url and not self.next_url
@@ -182,7 +189,7 @@ class HouseAdmin(admin.ModelAdmin):
     words_for_actions = {}
     actions = None
     sortable_by = ()
-    list_per_page = 50
+    list_per_page = 25
     paginator = Uncounted
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER

@@ -1,31 +1,80 @@
 """What the templates of the head office need. `{% load head_office %}`."""
 
-import re
+from collections.abc import Callable
 
 from django import template
-from django.utils.html import format_html
-from django.utils.safestring import mark_safe
+from django.contrib.admin.templatetags.admin_list import result_headers
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.contrib.admin.utils import display_for_field, display_for_value
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
 register = template.Library()
 
-CELL = re.compile(r"<(t[dh])(?: class=\"([^\"]*)\")?")
+
+@register.inclusion_tag("admin/change_list_results.html")
+def sheet(cl) -> dict:
+    """The table of a list. Like Django's own `result_list`, but what is the same in all rows is worked out once: that one
+    takes half the time of a page. A cell also has its column's title for the phone, where a row is a card."""
+    headers = list(result_headers(cl))
+    columns = [column(cl, *named) for named in zip(cl.list_display, headers, strict=True)]
+    address = opener(cl)
+    return {
+        "headers": headers,
+        "rows": [
+            mark_safe("".join(cell(row, address) for cell in columns))  # noqa: S308  each made by format_html
+            for row in cl.result_list
+        ],
+    }
 
 
-@register.filter
-def labelled(cells, headers) -> list:
-    """The cells of a row, each with its column's title for the phone, where a row is a card. The first one heads it."""
-    done = []
-    for place, (cell, header) in enumerate(zip(cells, headers, strict=False)):
-        css = "sheet-main" if place == 0 else ""
-        if "label" not in header:  # translated once, not for every row
-            header["label"] = str(capfirst(header["text"]))
+def column(cl, name: str, header: dict) -> Callable[..., SafeString]:
+    """What makes the cell of the column `name` for a row, given also what makes the link to the row's page."""
+    shown, css = shown_by(cl, name)
+    links = name in (cl.list_display_links or ())
+    if name == cl.list_display[0]:
+        css += " sheet-main"
+    tag = "th" if links else "td"
+    begin = format_html(
+        '<{} role="cell" class="{}" data-label="{}">', tag, css, str(capfirst(header["text"]))
+    )
+    end = format_html("</{}>", tag)
 
-        def begin(found, css=css, header=header):
-            classes = " ".join(word for word in (found[2], css) if word)
-            return format_html(
-                '<{} role="cell" class="{}" data-label="{}"', found[1], classes, header["label"]
-            )
+    def cell(row, address):
+        text = conditional_escape(shown(row))
+        return begin + (format_html("<a {}>{}</a>", address(row), text) if links else text) + end
 
-        done.append(mark_safe(CELL.sub(begin, str(cell), count=1)))  # noqa: S308  Django's own cell, escaped by it
-    return done
+    return cell
+
+
+def shown_by(cl, name: str) -> tuple[Callable, str]:
+    """(what gives the text of the column `name` for a row, css classes of its cells); a field, or a method of the admin."""
+    css, empty = f"field-{name}", cl.model_admin.get_empty_value_display()
+    try:
+        field = cl.opts.get_field(name)
+    except FieldDoesNotExist:
+        own = getattr(cl.model_admin, name)
+        empty, boolean = getattr(own, "empty_value_display", empty), getattr(own, "boolean", False)
+        return lambda row: display_for_value(own(row), empty, boolean), css
+    if isinstance(field, models.DateField | models.TimeField | models.ForeignKey):
+        css += " nowrap"
+    if isinstance(field, models.ForeignKey):
+        return lambda row: display_for_value(getattr(row, name), empty), css
+    return lambda row: display_for_field(field.value_from_object(row), field, empty), css
+
+
+def opener(cl) -> Callable[..., SafeString]:
+    """What gives the attributes of a link to a row's page, from which one gets back to this very list."""
+    ending = add_preserved_filters({"preserved_filters": cl.preserved_filters, "opts": cl.opts}, "")
+
+    def address(row):
+        opens = format_html('href="{}{}"', cl.url_for_result(row), ending)
+        if not cl.is_popup:
+            return opens
+        chosen = row.serializable_value(str(cl.to_field or cl.opts.pk.attname))
+        return format_html('{} data-popup-opener="{}"', opens, chosen)
+
+    return address

@@ -5,6 +5,7 @@ Numbers are wrapped in <bdi dir="ltr">, so that they read the same inside Urdu t
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -115,6 +116,7 @@ def key_state(key) -> str:
     return chip(css, words)
 
 
+@lru_cache(maxsize=256)
 def chip(css: str, words: str) -> SafeString:
     """A state by colour, shape and word; `css` is out, low or ok."""
     return format_html(
@@ -131,6 +133,7 @@ def shop_name(store) -> str:
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def icon(name: str, css: str = "") -> str:
     """One picture of static/img/icons.svg; say what it means beside it, it is hidden from screen readers."""
     return format_html(
@@ -157,10 +160,18 @@ def clock_text(local: datetime) -> str:
     return f"{local.hour % 12 or 12}:{local.minute:02d} {part_of_day(local.hour)}"
 
 
+@lru_cache(maxsize=2048)
+def written(value: date, language: str | None) -> str:
+    """22 Nov 2026 in `language`, the reader's own: lists say the same few days over and over."""
+    return formats.date_format(value, "j M Y")
+
+
 @register.filter
 def day(value) -> str:
     """22 Nov 2026."""
-    return formats.date_format(value, "j M Y") if value else "–"
+    if not value:
+        return "–"
+    return written(value.date() if isinstance(value, datetime) else value, get_language())
 
 
 @register.filter
@@ -171,7 +182,7 @@ def clock(instant, store) -> str:
     return format_html(
         '<time datetime="{}" title="{}"><bdi>{}</bdi></time>',
         instant.isoformat(),
-        _("%(day)s, %(time)s") % {"day": formats.date_format(local, "j M Y"), "time": time},
+        _("%(day)s, %(time)s") % {"day": day(local), "time": time},
         time,
     )
 
@@ -187,7 +198,7 @@ def at(instant, store) -> str:
         instant.isoformat(),
         format_html(
             _("%(day)s, %(time)s") % {"day": "{}", "time": "<bdi>{}</bdi>"},
-            formats.date_format(local, "j M Y"),
+            day(local),
             clock_text(local),
         ),
     )

@@ -32,10 +32,22 @@ def walk(order, limit=4):
 
 @pytest.mark.parametrize(
     "order",
-    ["id", "-id", "name", "-name", "selling_price", "-selling_price", "-updated_at", "category__name"],
+    [
+        "id",
+        "-id",
+        "name",
+        "-name",
+        "selling_price",
+        "-selling_price",
+        "-updated_at",
+        "category__name",
+        "selling_price name",
+        "-name selling_price",
+    ],
 )
 def test_every_row_comes_once_and_in_order(goods, order):
-    keys = [order, ("-" if order.startswith("-") else "") + "id"]
+    sign = "-" if order.startswith("-") else ""
+    keys = [sign + name for name in [*order.removeprefix("-").split(), "id"]]
     expected = list(Product.objects.order_by(*keys))
     pages = walk(order)
     assert [row for page in pages for row in page.rows] == expected
