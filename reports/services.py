@@ -119,7 +119,8 @@ def close_days(*, patience: float = PATIENCE) -> int:
 def begin_closing() -> None:
     """Every store but the sandboxes has a row by which its days can be closed; committed before anybody is waited for."""
     missing = Store.objects.filter(sandbox=False).exclude(pk__in=ClosedDays.objects.values("pk"))
-    ClosedDays.objects.bulk_create((ClosedDays(store=store) for store in missing), ignore_conflicts=True)
+    for store in missing:
+        ClosedDays.objects.bulk_create([ClosedDays(store=store)], ignore_conflicts=True)
 
 
 def outlasts(writers: str, patience: float) -> bool:
@@ -304,26 +305,31 @@ def count_standing(movement: int, level: int) -> int:
 
 
 def count_in_one_snapshot(movement: int, level: int) -> int:
-    """All steps look at the same instant: what one of them counts, every other does. Each writes to one store."""
+    """All steps look at the same instant: what one of them counts, every other does."""
     alone = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         if alone:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        cursor.execute(MARK)
-        given = dict(zip(MARKS, cursor.fetchone(), strict=True))
-        given |= {"new_movement": movement, "new_level": level}
-        cursor.execute(TO_RESTATE, given)
-        stores, looked_at = [row[0] for row in cursor.fetchall()], 0
-        cursor.execute(RESTATE_PRODUCTS, given)
-        for store in stores:
-            cursor.execute(RESTATE_STORE, given | {"store": store})
-            looked_at += cursor.fetchone()[0]
-        cursor.execute(PRICED_WITH)
-        cursor.execute("SELECT DISTINCT store_id FROM reports_restated")
-        for store in [row[0] for row in cursor.fetchall()]:
-            cursor.execute("DELETE FROM reports_restated WHERE store_id = %s", [store])
-        cursor.execute(MARKED, given)
-        return looked_at
+        return count_with(cursor, movement, level)
+
+
+def count_with(cursor, movement: int, level: int) -> int:
+    """The steps of `count_standing`; each statement writes to one store."""
+    cursor.execute(MARK)
+    given = dict(zip(MARKS, cursor.fetchone(), strict=True))
+    given |= {"new_movement": movement, "new_level": level}
+    cursor.execute(TO_RESTATE, given)
+    stores, looked_at = [row[0] for row in cursor.fetchall()], 0
+    cursor.execute(RESTATE_PRODUCTS, given)
+    for store in stores:
+        cursor.execute(RESTATE_STORE, given | {"store": store})
+        looked_at += cursor.fetchone()[0]
+    cursor.execute(PRICED_WITH)
+    cursor.execute("SELECT DISTINCT store_id FROM reports_restated")
+    for store in [row[0] for row in cursor.fetchall()]:
+        cursor.execute("DELETE FROM reports_restated WHERE store_id = %s", [store])
+    cursor.execute(MARKED, given)
+    return looked_at
 
 
 @transaction.atomic
