@@ -206,7 +206,14 @@ class Standing(StandingOf):
         indexes = [
             models.Index(
                 fields=["store", "product"], name="standing_short", condition=Q(urgency__isnull=False)
-            )
+            ),
+            # Read alone, also when hardly any of them is dead.
+            models.Index(
+                fields=["-value_at_cost"],
+                name="standing_worth",
+                include=["last_sold", "store", "product"],
+                condition=Q(stocked=True),
+            ),
         ]
 
     def __str__(self):

@@ -200,7 +200,13 @@ class Migration(migrations.Migration):
                         condition=models.Q(("urgency__isnull", False)),
                         fields=["store", "product"],
                         name="standing_short",
-                    )
+                    ),
+                    models.Index(
+                        condition=models.Q(("stocked", True)),
+                        fields=["-value_at_cost"],
+                        include=("last_sold", "store", "product"),
+                        name="standing_worth",
+                    ),
                 ],
             },
         ),

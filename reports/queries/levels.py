@@ -89,16 +89,16 @@ every AS MATERIALIZED (
 )"""
 WORTH = """
 SELECT c.name, c.name_ur, v.category_id, v.products, v.at_cost, v.at_price FROM (
-    SELECT p.category_id, count(*) AS products, sum(at_cost) AS at_cost, sum(at_price) AS at_price
-    FROM (
-        SELECT product_id, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM (
+    SELECT category_id, count(*) AS products, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM (
+        SELECT p.category_id, parts.product_id, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM (
             SELECT product_id, levels, value_at_cost AS at_cost, value_at_price AS at_price FROM reports_productstanding
             WHERE (SELECT yes FROM every) {within}
             UNION ALL SELECT product_id, count(*), sum(value_at_cost), sum(value_at_price) FROM reports_standing
             WHERE NOT (SELECT yes FROM every) AND store_id IN (SELECT id FROM mine) {within} GROUP BY product_id
             UNION ALL SELECT product_id, sign, value_at_cost, value_at_price FROM delta
-        ) AS parts GROUP BY product_id HAVING sum(levels) > 0
-    ) AS goods JOIN catalog_product AS p ON p.id = goods.product_id GROUP BY p.category_id
+        ) AS parts JOIN catalog_product AS p ON p.id = parts.product_id
+        GROUP BY p.category_id, parts.product_id HAVING sum(levels) > 0
+    ) AS goods GROUP BY category_id
 ) AS v JOIN catalog_category AS c ON c.id = v.category_id
 ORDER BY v.at_cost DESC, c.name
 """
@@ -275,21 +275,44 @@ def short_counts(stores: QuerySet[Store], category: Category | None = None) -> d
     return {"items": sum(counts.values()), **counts}
 
 
-# Dead is what has no sale that stands behind %(since)s. Two passes over the dead, and no list of them all.
-DEAD = """
-, shown AS (
+# Dead is what has no sale that stands behind %(since)s. If the question is about every store that is counted, the most valuable
+# are found in the order of their index, as many as are shown and those of equal value; NOT IN keeps the planner from a join,
+# which would lose that order. Of other stores, all their levels are looked at.
+IS_DEAD = "stocked AND (last_sold IS NULL OR last_sold <= %(since)s)"
+OF_EVERY = f"reports_standing WHERE (SELECT yes FROM every) AND {IS_DEAD} {{within}}"  # noqa: S608
+OF_MINE = f"""(
+    SELECT * FROM reports_standing
+    WHERE NOT (SELECT yes FROM every) AND store_id IN (SELECT id FROM mine) AND {IS_DEAD} {{within}} OFFSET 0
+) AS of_mine WHERE true"""  # noqa: S608
+BEST = """
+AND (store_id, product_id) NOT IN (SELECT store_id, product_id FROM touched)
+ORDER BY value_at_cost DESC FETCH FIRST (coalesce(%(limit)s, 9223372036854775807)) ROWS WITH TIES
+"""
+DEAD = f"""
+, most AS (
+    (SELECT store_id, product_id, value_at_cost, last_sold FROM {OF_EVERY} {BEST})
+    UNION ALL (SELECT store_id, product_id, value_at_cost, last_sold FROM {OF_MINE} {BEST})
+    UNION ALL SELECT store_id, product_id, value_at_cost, last_sold FROM now WHERE {IS_DEAD}
+), shown AS (
     SELECT d.*, s.code, p.sku, p.name, p.name_ur, p.unit
-    FROM standing AS d JOIN stores_store AS s ON s.id = d.store_id JOIN catalog_product AS p ON p.id = d.product_id
+    FROM most AS d JOIN stores_store AS s ON s.id = d.store_id JOIN catalog_product AS p ON p.id = d.product_id
     ORDER BY value_at_cost DESC, p.sku, s.code LIMIT %(limit)s
+), totals AS (
+    SELECT sum(items)::bigint AS items, sum(worth) AS worth FROM (
+        SELECT count(*) AS items, coalesce(sum(value_at_cost), 0) AS worth FROM {OF_EVERY}
+        UNION ALL SELECT count(*), coalesce(sum(value_at_cost), 0) FROM {OF_MINE}
+        UNION ALL SELECT -count(*), -coalesce(sum(value_at_cost), 0) FROM before WHERE {IS_DEAD}
+        UNION ALL SELECT count(*), coalesce(sum(value_at_cost), 0) FROM now WHERE {IS_DEAD}
+    ) AS parts
 )
 SELECT code, sku, name, name_ur, unit, l.on_hand, value_at_cost, last_sold, items, worth
 FROM shown CROSS JOIN LATERAL (
     SELECT on_hand FROM inventory_stocklevel AS l
     WHERE l.store_id = shown.store_id AND l.product_id = shown.product_id OFFSET 0
 ) AS l
-CROSS JOIN (SELECT count(*) AS items, sum(value_at_cost) AS worth FROM standing) AS totals
+CROSS JOIN totals
 ORDER BY value_at_cost DESC, sku, code
-"""
+"""  # noqa: S608 - made of constants
 
 
 def dead_stock(
@@ -306,10 +329,10 @@ def dead_stock(
     items and value_at_cost of all that is dead, also of what `limit` leaves out. Two queries.
     """
     ctes = (
-        NOW.format(last_sold=LAST_SOLD),
-        ALL.replace("standing AS (", "standing AS NOT MATERIALIZED (", 1)
-        .replace("{columns}", "store_id, product_id, value_at_cost, last_sold")
-        .replace("{kept}", "AND stocked AND (last_sold IS NULL OR last_sold <= %(since)s)"),
+        # Its last sale is looked for once for each of them.
+        NOW.format(last_sold=LAST_SOLD).replace("now AS (", "now AS MATERIALIZED (", 1),
+        THEN,
+        EVERY,
     )
     since = today - timedelta(days=days)
     found = asked_of_standing(stores, ctes, DEAD, category, since=since, limit=limit)
