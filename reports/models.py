@@ -1,14 +1,19 @@
 """What happened, by day: kept in the same transaction as the movements, so that reports never read the ledger."""
 
 from datetime import date
+from functools import partial
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Amount, CostTotal, Product, Quantity
+from catalog.models import Amount, CostTotal, Price, Product, Quantity
 from inventory.models import StoreData
 from stores.models import Store
 
+Worth = partial(
+    models.DecimalField, max_digits=24, decimal_places=2
+)  # rupees; the dearest level of all must fit
 NEVER = date.min  # a store of which no day is summed up yet
 
 
@@ -157,3 +162,150 @@ class ProductDay(Figures):
 
     def __str__(self):
         return f"{self.business_date} · {self.product_id}"
+
+
+class StandingOf(models.Model):
+    """Sums of Standing: what inventory-summary and stock-value tell, as of the mark."""
+
+    value_at_cost = Worth(_("value at cost"))
+    value_at_price = Worth(_("value at price"))
+
+    class Meta:
+        abstract = True
+
+
+class Standing(StandingOf):
+    """What one level was worth and how it stood at the mark (services.restate); what reports do not count has no row."""
+
+    class Urgency(models.IntegerChoices):
+        NEGATIVE = 0, _("Below zero")
+        OUT = 1, _("Out")
+        LOW = 2, _("Low")
+
+    pk = models.CompositePrimaryKey("store", "product")
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="+", verbose_name=_("store"), db_constraint=False, db_index=False
+    )
+    product = models.ForeignKey(
+        Product,
+        models.PROTECT,
+        related_name="+",
+        verbose_name=_("product"),
+        db_constraint=False,
+        db_index=False,
+    )
+    stocked = models.BooleanField(_("in stock"))
+    urgency = models.SmallIntegerField(_("urgency"), choices=Urgency, null=True)
+    last_sold = models.DateField(_("last sold"), null=True)
+
+    objects = StoreData.as_manager()
+
+    class Meta:
+        verbose_name = _("standing of a level")
+        verbose_name_plural = _("standing of levels")
+        indexes = [
+            models.Index(
+                fields=["store", "product"], name="standing_short", condition=Q(urgency__isnull=False)
+            ),
+            # Read alone, also when hardly any of them is dead.
+            models.Index(
+                fields=["-value_at_cost"],
+                name="standing_worth",
+                include=["last_sold", "store", "product"],
+                condition=Q(stocked=True),
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.store_id} · {self.product_id}"
+
+
+class StoreStanding(StandingOf):
+    """The sums of Standing of a store; sandboxes have none."""
+
+    store = models.OneToOneField(
+        Store,
+        models.PROTECT,
+        primary_key=True,
+        related_name="+",
+        db_constraint=False,
+        verbose_name=_("store"),
+    )
+    products = models.BigIntegerField(_("products"))
+    low = models.BigIntegerField(_("low"))
+    out = models.BigIntegerField(_("out"))
+    negative = models.BigIntegerField(_("below zero"))
+
+    objects = StoreData.as_manager()
+
+    class Meta:
+        verbose_name = _("standing of a store")
+        verbose_name_plural = _("standing of stores")
+
+    def __str__(self):
+        return str(self.store_id)
+
+
+class ProductStanding(StandingOf):
+    """The sums of Standing of a product over all stores, and the price and state of the product that they were made with."""
+
+    product = models.OneToOneField(
+        Product,
+        models.PROTECT,
+        primary_key=True,
+        related_name="+",
+        db_constraint=False,
+        verbose_name=_("product"),
+    )
+    levels = models.BigIntegerField(_("levels"))
+    selling_price = Price(_("price"))
+    in_use = models.BooleanField(_("in use"))
+
+    class Meta:
+        verbose_name = _("standing of a product")
+        verbose_name_plural = _("standing of products")
+
+    def __str__(self):
+        return str(self.product_id)
+
+
+class StandingMark(models.Model):
+    """Up to which movement and level Standing knows everything, and of which instant its prices are. One row."""
+
+    movement = models.BigIntegerField(_("movement"))
+    level = models.BigIntegerField(_("stock level"))
+    priced_at = models.DateTimeField(_("priced at"))
+
+    class Meta:
+        verbose_name = _("mark of the standing")
+        verbose_name_plural = _("marks of the standing")
+
+    def __str__(self):
+        return str(self.priced_at)
+
+
+class Restated(models.Model):
+    """A level that stands otherwise without a movement: its settings or its store's price were changed (sql/standing.sql)."""
+
+    pk = models.CompositePrimaryKey("store", "id")
+    id = models.BigIntegerField()
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="+", verbose_name=_("store"), db_constraint=False, db_index=False
+    )
+    product = models.ForeignKey(
+        Product,
+        models.PROTECT,
+        related_name="+",
+        verbose_name=_("product"),
+        db_constraint=False,
+        db_index=False,
+    )
+
+    objects = StoreData.as_manager()
+
+    class Meta:
+        verbose_name = _("restated level")
+        verbose_name_plural = _("restated levels")
+
+    def __str__(self):
+        return f"{self.store_id} · {self.product_id}"

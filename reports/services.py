@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from inventory.models import StockLevel
 from reports.models import ClosedDays
+from reports.queries.standing import DELTA, LAST_SOLD, MARK, MARKS, NOW, THEN, TOUCHED
 from stores.models import Store
 
 log = logging.getLogger(__name__)
@@ -112,27 +113,31 @@ def close_days(*, patience: float = PATIENCE) -> int:
         cursor.execute("SELECT reports_closable()")
         [target] = cursor.fetchone()
     # In this order: who writes to one of these days without looking at the lock began before the clock was read.
-    waited_for, until = writers(), time.monotonic() + patience
-    while waited_for := waited_for & writers():
-        if time.monotonic() >= until:
-            log.warning(
-                "Days are not closed: a transaction has been writing for more than %d seconds.", patience
-            )
-            return 0
-        time.sleep(0.1)
-    return sum(sum_up(target))
+    return sum(sum_up(target)) if outlasts("reports_writers", patience) else 0
 
 
 def begin_closing() -> None:
     """Every store but the sandboxes has a row by which its days can be closed; committed before anybody is waited for."""
     missing = Store.objects.filter(sandbox=False).exclude(pk__in=ClosedDays.objects.values("pk"))
-    ClosedDays.objects.bulk_create((ClosedDays(store=store) for store in missing), ignore_conflicts=True)
+    for store in missing:
+        ClosedDays.objects.bulk_create([ClosedDays(store=store)], ignore_conflicts=True)
 
 
-def writers() -> set[str]:
-    """The transactions that write to daily stock now."""
+def outlasts(writers: str, patience: float) -> bool:
+    """Waits until all transactions have ended that the SQL function `writers` names now; False after `patience` seconds."""
+    waited_for, until = running(writers), time.monotonic() + patience
+    while waited_for := waited_for & running(writers):
+        if time.monotonic() >= until:
+            log.warning("Sums wait for a transaction that has been writing for %d seconds.", patience)
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def running(writers: str) -> set[str]:
+    """The transactions that the SQL function `writers` names."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT reports_writers()")
+        cursor.execute(f"SELECT {writers}()")
         return {row[0] for row in cursor.fetchall()}
 
 
@@ -206,3 +211,132 @@ def rebuild_sums(*, store: Store | None = None) -> int:
         else:
             cursor.execute(REBUILD_PRODUCT_DAYS)
         return cursor.fetchone()[0]
+
+
+# -- How levels stand --------------------------------------------------------------------------------------------------
+# All of them at one instant: prices that begin meanwhile are for the next time.
+CHANGED = f"{TOUCHED}, {NOW.format(last_sold=LAST_SOLD)}, {THEN}, {DELTA}".replace("{within}", "").replace(
+    "statement_timestamp()", "transaction_timestamp()"
+)
+# Stores that are counted: a store that was once stays counted, whatever becomes of it.
+COUNTED = "SELECT id FROM stores_store WHERE NOT sandbox UNION SELECT store_id FROM reports_storestanding"
+IN_USE = "p.status IN ('active', 'discontinued')"
+RESTATE_PRODUCTS = f"""
+WITH mine (id) AS MATERIALIZED ({COUNTED}), {CHANGED}
+INSERT INTO reports_productstanding AS k (product_id, levels, value_at_cost, value_at_price, selling_price, in_use)
+SELECT p.id, d.levels, d.value_at_cost, d.value_at_price, p.selling_price, {IN_USE}
+FROM catalog_product AS p JOIN (
+    SELECT product_id, sum(sign) AS levels, sum(value_at_cost) AS value_at_cost, sum(value_at_price) AS value_at_price
+    FROM delta GROUP BY product_id
+) AS d ON d.product_id = p.id
+ON CONFLICT (product_id) DO UPDATE SET
+    levels = k.levels + excluded.levels, value_at_cost = k.value_at_cost + excluded.value_at_cost,
+    value_at_price = k.value_at_price + excluded.value_at_price
+"""  # noqa: S608 - made of constants, as those below
+# The levels of a store that is new to it are all looked at.
+RESTATE_STORE = f"""
+WITH mine (id) AS MATERIALIZED (SELECT %(store)s::bigint), {CHANGED}, put AS (
+    INSERT INTO reports_standing AS k (store_id, product_id, stocked, urgency, value_at_cost, value_at_price, last_sold)
+    SELECT store_id, product_id, stocked, urgency, value_at_cost, value_at_price, last_sold FROM now
+    ON CONFLICT (store_id, product_id) DO UPDATE SET (stocked, urgency, value_at_cost, value_at_price, last_sold)
+        = ROW (excluded.stocked, excluded.urgency, excluded.value_at_cost, excluded.value_at_price, excluded.last_sold)
+        WHERE (k.stocked, k.urgency, k.value_at_cost, k.value_at_price, k.last_sold) IS DISTINCT FROM
+            (excluded.stocked, excluded.urgency, excluded.value_at_cost, excluded.value_at_price, excluded.last_sold)
+), gone AS (
+    DELETE FROM reports_standing AS k USING touched
+    WHERE k.store_id = %(store)s AND k.product_id = touched.product_id AND NOT EXISTS (
+        SELECT FROM now WHERE now.product_id = k.product_id)
+), sums AS (
+    INSERT INTO reports_storestanding AS k (store_id, products, low, out, negative, value_at_cost, value_at_price)
+    SELECT %(store)s, coalesce(sum(sign), 0), coalesce(sum(sign) FILTER (WHERE urgency = 2), 0),
+           coalesce(sum(sign) FILTER (WHERE urgency = 1), 0), coalesce(sum(sign) FILTER (WHERE urgency = 0), 0),
+           coalesce(sum(value_at_cost), 0), coalesce(sum(value_at_price), 0)
+    FROM delta
+    ON CONFLICT (store_id) DO UPDATE SET
+        products = k.products + excluded.products, low = k.low + excluded.low, out = k.out + excluded.out,
+        negative = k.negative + excluded.negative, value_at_cost = k.value_at_cost + excluded.value_at_cost,
+        value_at_price = k.value_at_price + excluded.value_at_price
+)
+SELECT count(*) FROM touched
+"""  # noqa: S608
+TO_RESTATE = f"""
+WITH mine (id) AS MATERIALIZED ({COUNTED}), {TOUCHED.replace("{within}", "")}
+SELECT store_id FROM touched UNION SELECT id FROM mine WHERE id NOT IN (SELECT store_id FROM reports_storestanding) ORDER BY 1
+"""  # noqa: S608
+PRICED_WITH = f"""
+INSERT INTO reports_productstanding AS k (product_id, levels, value_at_cost, value_at_price, selling_price, in_use)
+SELECT p.id, 0, 0, 0, p.selling_price, {IN_USE}
+FROM catalog_product AS p LEFT JOIN reports_productstanding AS old ON old.product_id = p.id
+WHERE (p.selling_price, {IN_USE}) IS DISTINCT FROM (old.selling_price, old.in_use)
+ON CONFLICT (product_id) DO UPDATE SET selling_price = excluded.selling_price, in_use = excluded.in_use
+"""  # noqa: S608
+MARKED = """
+INSERT INTO reports_standingmark (id, movement, level, priced_at)
+VALUES (1, %(new_movement)s, %(new_level)s, transaction_timestamp())
+ON CONFLICT (id) DO UPDATE SET movement = excluded.movement, level = excluded.level, priced_at = excluded.priced_at
+"""
+
+
+def restate(*, patience: float = PATIENCE) -> int:
+    """Brings Standing and its sums up to date (sql/standing.sql); gives how many levels it looked at.
+
+    Its cost follows what was posted since the last time, the first time the number of levels. Reports are right before,
+    meanwhile and after; they are quick when it was here not long ago. Killed, it has done nothing; of two at once one does
+    nothing. When a posting that runs already does not end within `patience` seconds, it is left to the next time.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT movement, level FROM reports_numbers_given()")
+        movement, level = cursor.fetchone()
+    # In this order: whoever was given one of these numbers has ended when the snapshot is taken.
+    return count_standing(movement, level) if outlasts("reports_movers", patience) else 0
+
+
+def count_standing(movement: int, level: int) -> int:
+    """Counts everything that was changed since the mark, and sets it to these numbers, up to which all is committed."""
+    with connection.cursor() as cursor:
+        # Of the session, and taken before the snapshot: that must see what the one before had committed.
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext('reports_restate'))")
+        if not cursor.fetchone()[0]:
+            return 0
+        try:
+            return count_in_one_snapshot(movement, level)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext('reports_restate'))")
+
+
+def count_in_one_snapshot(movement: int, level: int) -> int:
+    """All steps look at the same instant: what one of them counts, every other does."""
+    alone = not connection.in_atomic_block
+    with transaction.atomic(), connection.cursor() as cursor:
+        if alone:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return count_with(cursor, movement, level)
+
+
+def count_with(cursor, movement: int, level: int) -> int:
+    """The steps of `count_standing`; each statement writes to one store."""
+    cursor.execute(MARK)
+    given = dict(zip(MARKS, cursor.fetchone(), strict=True))
+    given |= {"new_movement": movement, "new_level": level}
+    cursor.execute(TO_RESTATE, given)
+    stores, looked_at = [row[0] for row in cursor.fetchall()], 0
+    cursor.execute(RESTATE_PRODUCTS, given)
+    for store in stores:
+        cursor.execute(RESTATE_STORE, given | {"store": store})
+        looked_at += cursor.fetchone()[0]
+    cursor.execute(PRICED_WITH)
+    cursor.execute("SELECT DISTINCT store_id FROM reports_restated")
+    for store in [row[0] for row in cursor.fetchall()]:
+        cursor.execute("DELETE FROM reports_restated WHERE store_id = %s", [store])
+    cursor.execute(MARKED, given)
+    return looked_at
+
+
+@transaction.atomic
+def forget_standing() -> None:
+    """Makes the job count every level anew. Until it was here, reports are slow and right."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('reports_restate'))")
+        cursor.execute(
+            "TRUNCATE reports_standing, reports_storestanding, reports_productstanding, reports_standingmark"
+        )

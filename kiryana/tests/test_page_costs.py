@@ -17,7 +17,7 @@ from kiryana.bench import pages
 from kiryana.bench.seed import Size, write
 from kiryana.bench.trade import sku, store_code
 from reports.models import ClosedDays, DailyStock
-from reports.services import close_days
+from reports.services import close_days, restate
 from stores.models import ApiKey, Membership, Store, User
 from stores.services import create_key
 
@@ -65,6 +65,7 @@ def chain(db, settings):
     raw = connection.connection
     write(raw, psycopg.ClientCursor(raw), SIZE)
     assert close_days() > 0
+    assert restate() == SIZE.levels
     store = Store.objects.get(code=store_code(1))
     _key, secret = create_key(name="Till", scopes=ApiKey.Scope.values, stores=[store])
     owner, head = User.objects.create_user("owner"), User.objects.create_superuser("head")
@@ -156,6 +157,17 @@ def test_a_report_over_all_stores_and_a_year_reads_sums_and_not_every_day_of_eve
     documents = Document.objects.filter(business_date__gt=today - timedelta(365)).count()
     assert sum(rows for _whole, rows in told) <= open_days + (documents if name in BY_KIND else 0)
     assert open_days < SIZE.levels / 4
+
+
+@pytest.mark.parametrize("name", ["inventory-summary", "stock-value"])
+def test_a_report_of_what_lies_in_all_stores_reads_sums_and_no_level(chain, name):
+    """But those that changed since the mark: here none."""
+    _key, secret = create_key(name="Chain", scopes=ApiKey.Scope.values, all_stores=True)
+    status, heard = asked(Client(headers={"x-api-key": secret}), f"/api/v1/reports/{name}/")
+    assert status == 200
+    told = [explained(statement, params) for statement, params in heard]
+    assert [whole for whole, _rows in told if whole] == []
+    assert sum(rows for _whole, rows in told) == 0
 
 
 def test_reading_the_ledger_from_end_to_end_is_seen(chain):

@@ -193,7 +193,7 @@ def statements_in(function: str) -> list[str]:
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
-            found += [text for name, text in node.items() if name == "query"]
+            found += [text for name, text in node.items() if name == "query" and isinstance(text, str)]
         waiting += list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
     return found
 

@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from decimal import Decimal
 
-from django.db import connections, router
+from django.db import connections
 from django.db.models import (
     Case,
     Count,
@@ -20,6 +20,7 @@ from catalog.models import Category, Product
 from inventory.models import StockLevel
 from reports.queries.answers import PAISA, SUBTREE, Report, ValueReport, totals_of, tree_of
 from reports.queries.days import named
+from reports.queries.standing import ALL, DELTA, LAST_SOLD, NOW, THEN, asked_of_standing
 from stores.models import Store
 
 MONEY = DecimalField(max_digits=24, decimal_places=2)
@@ -43,6 +44,7 @@ def levels_of(stores: QuerySet[Store], category: Category | None = None) -> Quer
     return levels.filter(product__category__in=tree_of(category)) if category else levels
 
 
+SINCE = (NOW.format(last_sold=""), THEN, DELTA)
 # Each level with its value: rupees at average cost and at its store's price now. Each is rounded to paisa, half up (away from
 # zero), before anything is summed. A level below zero counts as it is, with a negative value: what was sold without being there is
 # missing from the shelves' worth until stock comes in. The stores' own prices are few: they are put in order once, and not looked
@@ -62,10 +64,43 @@ VALUED = """
       AND (l.on_hand <> 0 OR (l.listed AND p.status IN ('active', 'discontinued'))) {within}
 )
 """
+# From the sums of the stores, or for one category from its levels; plus what changed since.
 SUMMARY = """
-SELECT store_id, count(*), count(*) FILTER (WHERE on_hand > 0 AND on_hand <= reorder_point AND listed),
-       count(*) FILTER (WHERE on_hand = 0), count(*) FILTER (WHERE on_hand < 0), sum(at_cost), sum(at_price)
-FROM valued GROUP BY store_id
+SELECT store_id, sum(products)::bigint, sum(low)::bigint, sum(out)::bigint, sum(negative)::bigint, sum(at_cost), sum(at_price) FROM (
+    {sums}
+    UNION ALL SELECT store_id, sign, CASE WHEN urgency = 2 THEN sign ELSE 0 END, CASE WHEN urgency = 1 THEN sign ELSE 0 END,
+           CASE WHEN urgency = 0 THEN sign ELSE 0 END, value_at_cost, value_at_price
+    FROM delta
+) AS parts GROUP BY store_id
+"""
+OF_STORES = """
+SELECT store_id, products, low, out, negative, value_at_cost AS at_cost, value_at_price AS at_price
+FROM reports_storestanding WHERE store_id IN (SELECT id FROM mine)
+"""
+OF_LEVELS = """
+SELECT store_id, count(*) AS products, count(*) FILTER (WHERE urgency = 2) AS low, count(*) FILTER (WHERE urgency = 1) AS out,
+       count(*) FILTER (WHERE urgency = 0) AS negative, sum(value_at_cost) AS at_cost, sum(value_at_price) AS at_price
+FROM reports_standing WHERE store_id IN (SELECT id FROM mine) {within} GROUP BY store_id
+"""
+# By product first: from the sums of the products, if the question is about every store that is in them, else from the levels.
+EVERY = """
+every AS MATERIALIZED (
+    SELECT NOT EXISTS (SELECT FROM reports_storestanding WHERE store_id NOT IN (SELECT id FROM mine)) AS yes
+)"""
+WORTH = """
+SELECT c.name, c.name_ur, v.category_id, v.products, v.at_cost, v.at_price FROM (
+    SELECT category_id, count(*) AS products, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM (
+        SELECT p.category_id, parts.product_id, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM (
+            SELECT product_id, levels, value_at_cost AS at_cost, value_at_price AS at_price FROM reports_productstanding
+            WHERE (SELECT yes FROM every) {within}
+            UNION ALL SELECT product_id, count(*), sum(value_at_cost), sum(value_at_price) FROM reports_standing
+            WHERE NOT (SELECT yes FROM every) AND store_id IN (SELECT id FROM mine) {within} GROUP BY product_id
+            UNION ALL SELECT product_id, sign, value_at_cost, value_at_price FROM delta
+        ) AS parts JOIN catalog_product AS p ON p.id = parts.product_id
+        GROUP BY p.category_id, parts.product_id HAVING sum(levels) > 0
+    ) AS goods GROUP BY category_id
+) AS v JOIN catalog_category AS c ON c.id = v.category_id
+ORDER BY v.at_cost DESC, c.name
 """
 BY_CATEGORY = """
 SELECT c.name, c.name_ur, v.category_id, v.products, v.at_cost, v.at_price FROM (
@@ -103,7 +138,7 @@ def inventory_summary(stores: QuerySet[Store], category: Category | None = None)
     """How each store stands now.
 
     Rows: store (code), products, low, out, negative, value_at_cost and value_at_price (rupees, see VALUED), in the
-    order of codes, also for a store that has nothing. Two queries.
+    order of codes, also for a store that has nothing. Three queries.
     """
     nothing = {
         "products": 0,
@@ -113,9 +148,11 @@ def inventory_summary(stores: QuerySet[Store], category: Category | None = None)
         "value_at_cost": PAISA * 0,
         "value_at_price": PAISA * 0,
     }
+    summary = SUMMARY.replace("{sums}", OF_LEVELS if category else OF_STORES)
     found = {
         store: dict(zip(nothing, sums, strict=True))
-        for store, *sums in asked_of_levels(stores, SUMMARY, category)
+        for store, *sums in asked_of_standing(stores, SINCE, summary, category)
+        if sums[0]
     }
     known = stores.order_by("code").values_list("pk", "code")
     rows = [{"store": code, **found.get(pk, nothing)} for pk, code in known]
@@ -152,10 +189,13 @@ def stock_value(stores: QuerySet[Store], category: Category | None = None) -> Re
     """What the goods on the shelves are worth now, by category, and what selling them would leave.
 
     Rows: those of `inventory_value`, of one category and what nests in it where one is named, each with margin (value at
-    price less value at cost, rupees). One query.
+    price less value at cost, rupees). Two queries.
     """
-    found = inventory_value(stores, 0, category)
-    rows = [{**row, "margin": row["value_at_price"] - row["value_at_cost"]} for row in found.rows]
+    names = ("category", "category_ur", "category_id", "products", "value_at_cost", "value_at_price")
+    found = asked_of_standing(stores, (*SINCE, EVERY), WORTH, category)
+    rows = [dict(zip(names, row, strict=True)) for row in found]
+    for row in rows:
+        row["margin"] = row["value_at_price"] - row["value_at_cost"]
     return Report(rows, totals_of(rows, products=0, value_at_cost=PAISA, value_at_price=PAISA, margin=PAISA))
 
 
@@ -183,6 +223,22 @@ def short_levels(
     )
 
 
+# Only what is shown is looked up.
+SHORTEST = """, shown AS (
+    SELECT d.store_id, d.product_id, d.urgency, s.code, p.sku, p.name, p.name_ur, p.unit,
+           count(*) FILTER (WHERE urgency = 0) OVER () AS negative, count(*) FILTER (WHERE urgency = 1) OVER () AS out,
+           count(*) FILTER (WHERE urgency = 2) OVER () AS low
+    FROM standing AS d JOIN stores_store AS s ON s.id = d.store_id JOIN catalog_product AS p ON p.id = d.product_id
+    ORDER BY urgency, p.name, p.sku, s.code LIMIT %(limit)s
+)
+SELECT code, sku, name, name_ur, unit, l.on_hand, l.reorder_point, l.target_level, urgency, negative, out, low
+FROM shown CROSS JOIN LATERAL (
+    SELECT * FROM inventory_stocklevel AS l WHERE l.store_id = shown.store_id AND l.product_id = shown.product_id OFFSET 0
+) AS l
+ORDER BY urgency, name, sku, code
+"""
+
+
 def low_stock(
     stores: QuerySet[Store],
     category: Category | None = None,
@@ -193,16 +249,23 @@ def low_stock(
 
     Rows: store (code), sku, name, name_ur, unit, on_hand, reorder_point, target_level, state ("negative", "out" or
     "low"); at most `limit` (None: all). Totals: items, negative, out, low, of all that is short, also of what `limit`
-    leaves out. `state` narrows to one of the three. One query, two where `limit` leaves something out.
+    leaves out. `state` narrows to one of the three. Two queries.
     """
-    short = short_levels(stores, category, state)
-    found = list(short[: limit + 1] if limit else short)
-    rows = [{"store": row.pop("code"), **row} for row in found[:limit]]
-    if len(found) > len(rows):
-        counts = short_counts(stores, category)
-        totals = {name.value: counts[name] if state in (None, name) else 0 for name in SHORT}
-    else:
-        totals = {name.value: sum(row["state"] == name for row in rows) for name in SHORT}
+    given = {"urgency": SHORT.index(state) if state else None, "limit": limit}
+    ctes = (
+        NOW.format(last_sold=""),
+        ALL.replace("{columns}", "store_id, product_id, urgency").replace(
+            "{kept}",
+            "AND urgency IS NOT NULL AND (%(urgency)s::int IS NULL OR urgency = %(urgency)s)",
+        ),
+    )
+    found = asked_of_standing(stores, ctes, SHORTEST, category, **given)
+    names = ("store", "sku", "name", "name_ur", "unit", "on_hand", "reorder_point", "target_level", "state")
+    rows = [dict(zip(names, row, strict=False)) for row in found]
+    for row in rows:
+        row["state"] = SHORT[row["state"]].value
+    counts = found[0][-len(SHORT) :] if found else (0,) * len(SHORT)
+    totals = {name.value: count for name, count in zip(SHORT, counts, strict=True)}
     return Report(rows, {"items": sum(totals.values())} | totals)
 
 
@@ -212,47 +275,44 @@ def short_counts(stores: QuerySet[Store], category: Category | None = None) -> d
     return {"items": sum(counts.values()), **counts}
 
 
-# Sales of the days since then, net of their voids, are the lines of these days and the voids among them that undo sales
-# from before. Whatever is left above zero was really sold. Only for the rows that are shown the last sale is looked for,
-# from the youngest day backwards, in the ledger's lines of that day: a day's net figure cannot tell a sale that was
-# voided later from one that stands.
-DEAD = """
-WITH voided AS (
-    SELECT r.store_id, r.product_id, 1 AS lines
-    FROM inventory_document AS v
-    JOIN inventory_movement AS r ON r.store_id = v.store_id AND r.document_id = v.id
-    JOIN inventory_movement AS m ON m.store_id = r.store_id AND m.id = r.reverses_id
-    WHERE v.store_id = ANY(%(stores)s) AND v.kind = 'sale' AND v.reverses_id IS NOT NULL
-      AND v.business_date > %(since)s AND m.business_date <= %(since)s
-), sold AS (
-    SELECT store_id, product_id FROM (
-        SELECT store_id, product_id, lines FROM reports_dailystock
-        WHERE store_id = ANY(%(stores)s) AND business_date > %(since)s AND lines <> 0
-        UNION ALL SELECT * FROM voided
-    ) AS days GROUP BY store_id, product_id HAVING sum(lines) > 0
-), dead AS (
-    SELECT l.store_id, l.product_id, s.code, p.sku, p.name, p.name_ur, p.unit, l.on_hand,
-           round(l.on_hand * l.average_cost, 2) AS value
-    FROM inventory_stocklevel AS l
-    JOIN stores_store AS s ON s.id = l.store_id
-    JOIN catalog_product AS p ON p.id = l.product_id
-    WHERE l.store_id = ANY(%(stores)s) AND l.on_hand > 0 {category}
-      AND NOT EXISTS (SELECT FROM sold WHERE sold.store_id = l.store_id AND sold.product_id = l.product_id)
-), shown AS (
-    SELECT *, count(*) OVER () AS items, sum(value) OVER () AS worth
-    FROM dead ORDER BY value DESC, sku, code LIMIT %(limit)s
-)
-SELECT code, sku, name, name_ur, unit, on_hand, value, (
-    SELECT d.business_date FROM reports_dailystock AS d
-    WHERE d.store_id = shown.store_id AND d.product_id = shown.product_id AND d.business_date <= %(since)s AND EXISTS (
-        SELECT FROM inventory_movement AS m
-        WHERE m.store_id = d.store_id AND m.business_date = d.business_date AND m.product_id = d.product_id
-          AND m.kind = 'sale' AND m.reverses_id IS NULL
-          AND NOT EXISTS (SELECT FROM inventory_movement AS r WHERE r.store_id = m.store_id AND r.reverses_id = m.id))
-    ORDER BY d.business_date DESC LIMIT 1
-), items, worth
-FROM shown ORDER BY value DESC, sku, code
+# Dead is what has no sale that stands behind %(since)s. If the question is about every store that is counted, the most valuable
+# are found in the order of their index, as many as are shown and those of equal value; NOT IN keeps the planner from a join,
+# which would lose that order. Of other stores, all their levels are looked at.
+IS_DEAD = "stocked AND (last_sold IS NULL OR last_sold <= %(since)s)"
+OF_EVERY = f"reports_standing WHERE (SELECT yes FROM every) AND {IS_DEAD} {{within}}"  # noqa: S608
+OF_MINE = f"""(
+    SELECT * FROM reports_standing
+    WHERE NOT (SELECT yes FROM every) AND store_id IN (SELECT id FROM mine) AND {IS_DEAD} {{within}} OFFSET 0
+) AS of_mine WHERE true"""  # noqa: S608
+BEST = """
+AND (store_id, product_id) NOT IN (SELECT store_id, product_id FROM touched)
+ORDER BY value_at_cost DESC FETCH FIRST (coalesce(%(limit)s, 9223372036854775807)) ROWS WITH TIES
 """
+DEAD = f"""
+, most AS (
+    (SELECT store_id, product_id, value_at_cost, last_sold FROM {OF_EVERY} {BEST})
+    UNION ALL (SELECT store_id, product_id, value_at_cost, last_sold FROM {OF_MINE} {BEST})
+    UNION ALL SELECT store_id, product_id, value_at_cost, last_sold FROM now WHERE {IS_DEAD}
+), shown AS (
+    SELECT d.*, s.code, p.sku, p.name, p.name_ur, p.unit
+    FROM most AS d JOIN stores_store AS s ON s.id = d.store_id JOIN catalog_product AS p ON p.id = d.product_id
+    ORDER BY value_at_cost DESC, p.sku, s.code LIMIT %(limit)s
+), totals AS (
+    SELECT sum(items)::bigint AS items, sum(worth) AS worth FROM (
+        SELECT count(*) AS items, coalesce(sum(value_at_cost), 0) AS worth FROM {OF_EVERY}
+        UNION ALL SELECT count(*), coalesce(sum(value_at_cost), 0) FROM {OF_MINE}
+        UNION ALL SELECT -count(*), -coalesce(sum(value_at_cost), 0) FROM before WHERE {IS_DEAD}
+        UNION ALL SELECT count(*), coalesce(sum(value_at_cost), 0) FROM now WHERE {IS_DEAD}
+    ) AS parts
+)
+SELECT code, sku, name, name_ur, unit, l.on_hand, value_at_cost, last_sold, items, worth
+FROM shown CROSS JOIN LATERAL (
+    SELECT on_hand FROM inventory_stocklevel AS l
+    WHERE l.store_id = shown.store_id AND l.product_id = shown.product_id OFFSET 0
+) AS l
+CROSS JOIN totals
+ORDER BY value_at_cost DESC, sku, code
+"""  # noqa: S608 - made of constants
 
 
 def dead_stock(
@@ -268,18 +328,14 @@ def dead_stock(
     never), days (since then, None if never); at most `limit` (None: all). A sale that was voided was no sale. Totals:
     items and value_at_cost of all that is dead, also of what `limit` leaves out. Two queries.
     """
-    given = {
-        "stores": list(stores.values_list("pk", flat=True)),
-        "since": today - timedelta(days=days),
-        "limit": limit,
-    }
-    within = ""
-    if category:
-        within = "AND p.category_id IN " + SUBTREE % "%(category)s"
-        given["category"] = category.pk
-    with connections[router.db_for_read(StockLevel)].cursor() as cursor:
-        cursor.execute(DEAD.format(category=within), given)
-        found = cursor.fetchall()
+    ctes = (
+        # Its last sale is looked for once for each of them.
+        NOW.format(last_sold=LAST_SOLD).replace("now AS (", "now AS MATERIALIZED (", 1),
+        THEN,
+        EVERY,
+    )
+    since = today - timedelta(days=days)
+    found = asked_of_standing(stores, ctes, DEAD, category, since=since, limit=limit)
     names = ("store", "sku", "name", "name_ur", "unit", "on_hand", "value_at_cost", "last_sold")
     rows = [dict(zip(names, row, strict=False)) for row in found]
     for row in rows:

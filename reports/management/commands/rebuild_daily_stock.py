@@ -1,11 +1,11 @@
 from django.core.management.base import BaseCommand, CommandError
 
-from reports.services import rebuild_daily_stock, rebuild_sums
+from reports.services import forget_standing, rebuild_daily_stock, rebuild_sums, restate
 from stores.models import Store
 
 
 class Command(BaseCommand):
-    """Make DailyStock anew from the ledger; it must give the same rows."""
+    """Make DailyStock anew from the ledger; it must give the same rows. How levels stand is counted anew beside it."""
 
     help = "Make the daily figures equal to what the ledger says. Says how many rows were wrong; 0 is as it should be."
 
@@ -19,4 +19,6 @@ class Command(BaseCommand):
         wrong = sum(sum(rebuild_daily_stock(store=each)) + rebuild_sums(store=each) for each in stores)
         if not store:  # those of a product are of all stores
             wrong += rebuild_sums()
+            forget_standing()
+            restate()
         self.stdout.write(f"{wrong} rows corrected.")
