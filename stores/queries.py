@@ -46,19 +46,7 @@ def keyset_page(
     if cursor:
         backward, after = read_cursor(queryset, field, cursor, scope + order)
     down = falling != backward
-    if after:
-        value, pk = after
-        side = "lt" if down else "gt"
-        if field in ("id", "pk"):
-            queryset = queryset.filter(**{f"pk__{side}": pk})
-        else:
-            queryset = queryset.filter(
-                Q(**{f"{field}__{side}": value}) | Q(**{field: value, f"pk__{side}": pk})
-            )
-            queryset = queryset.filter(**{f"{field}__{side}e": value})
-    sign = "-" if down else ""
-    keys = [sign + "pk"] if field in ("id", "pk") else [sign + field, sign + "pk"]
-    rows = list(queryset.order_by(*keys)[: limit + 1])
+    rows = list(in_order(queryset, field, down, after)[: limit + 1])
     more, rows = len(rows) > limit, rows[:limit]
     if backward:
         rows.reverse()
@@ -72,6 +60,20 @@ def keyset_page(
         mark(rows[0], True) if rows and has_previous else None,
         mark(rows[-1], False) if rows and has_next else None,
     )
+
+
+def in_order(queryset: QuerySet, field: str, falling: bool, after: tuple | None = None) -> QuerySet:
+    """`queryset` by `field` and then by id, both rising or both falling; only what comes behind `after`, a (value, id)."""
+    side, sign = ("lt", "-") if falling else ("gt", "")
+    if field in ("id", "pk"):
+        if after:
+            queryset = queryset.filter(**{f"pk__{side}": after[1]})
+        return queryset.order_by(sign + "pk")
+    if after:
+        value, pk = after
+        queryset = queryset.filter(Q(**{f"{field}__{side}": value}) | Q(**{field: value, f"pk__{side}": pk}))
+        queryset = queryset.filter(**{f"{field}__{side}e": value})
+    return queryset.order_by(sign + field, sign + "pk")
 
 
 def value_of(row, path: str) -> Any:
