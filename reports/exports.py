@@ -27,7 +27,7 @@ from django.utils.translation import gettext as _
 from catalog.models import Product, in_language
 from inventory.models import Document, Kind, Movement, StockLevel
 from reports.queries import Report, ValueReport
-from reports.queries.replica import in_chunks
+from reports.queries.replica import FIRST, in_chunks
 from stores.models import Store
 
 FORMATS = ("csv", "xlsx")
@@ -37,7 +37,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 WEIGHED = ("kg", "l")
 WIDTHS = {"text": 16, "name": 38, "date": 12, "count": 11, "quantity": 13, "money": 15}
 # Lines that are sent at once: what a slow reader has to take within worker.ANSWER_WITHIN seconds, or he is cut off.
-PIECE = 200
+# No more than are read at first, or the first of them would wait for the next.
+PIECE = FIRST
 # A workbook takes its maker ten times as long as a CSV, and its reader waits for all of it.
 MOST_IN_A_WORKBOOK = 100_000
 # Long files that one process makes or sends at once: each holds a thread as long as its reader takes, and there are four.

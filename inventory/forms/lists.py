@@ -10,7 +10,7 @@ from inventory.models import Kind, StockLevel
 from stores.forms import TextField
 from stores.models import Membership, Store, User
 
-FEW = 200  # products
+FEW = 500  # products
 
 
 class FilterForm(forms.Form):

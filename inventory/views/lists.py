@@ -17,7 +17,7 @@ from catalog.models import Barcode, Product
 from catalog.queries import scan
 from inventory.forms.levels import LevelForm, ReorderForm
 from inventory.forms.lines import SELLABLE, bare_money
-from inventory.forms.lists import LevelFilter, MovementFilter, SearchForm
+from inventory.forms.lists import LevelFilter, MovementFilter, SearchForm, few_or_all
 from inventory.models import Movement, StockLevel
 from inventory.queries import levels_of, prices, sales_of_day, sales_total, state_counts
 from inventory.services import Actor, Line, ReferenceReused, Refused, post_document
@@ -68,7 +68,7 @@ def narrowed(rows, form: SearchForm, prefix: str = ""):
         rows = rows.filter(**{f"{prefix}category__in": with_children(category)})
     if search := form.cleaned_data["search"]:
         hits = Product.objects.matching(search)
-        rows = rows.filter(**{f"{prefix}pk__in": hits.values("pk")})
+        rows = rows.filter(**{f"{prefix}pk__in": few_or_all(hits)})
     return rows
 
 
@@ -82,9 +82,9 @@ def find(request, code):
     if exact:
         rows = [exact.product] if exact.product.status in SELLABLE else []
     else:
-        sellable = Product.objects.filter(status__in=SELLABLE).priced(store)
-        rows = list(sellable.filter(sku=text.upper())) or list(
-            sellable.matching(text).nearest_first(text)[:FOUND_AT_MOST]
+        sellable = Product.objects.filter(status__in=SELLABLE)
+        rows = list(sellable.filter(sku=text.upper()).priced(store)) or list(
+            sellable.matching(text).nearest_first(text).priced(store)[:FOUND_AT_MOST]
         )
     is_exact = bool(exact or (len(rows) == 1 and rows[0].sku == text.upper()))
     levels = levels_of(store, [product.pk for product in rows])

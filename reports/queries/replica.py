@@ -18,7 +18,7 @@ from psycopg.errors import QueryCanceled
 from stores.queries import in_order
 
 REPLICA = "replica"  # in DATABASES, where REPLICA_URL is set
-FIRST, CHUNK = 200, 2000  # rows of a long list that are read at once: few before the first line is sent
+FIRST, CHUNK = 50, 2000  # rows of a long list that are read at once: few before the first line is sent
 PATIENCE = 0.1  # seconds that a report waits for the replica to catch up
 PAUSE = 0.003  # seconds between two looks at how far it is
 BEHIND, AWAY = 1.0, 10.0  # seconds for which a replica that was behind, or did not answer, is left alone
