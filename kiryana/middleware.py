@@ -82,12 +82,19 @@ class RequestId:
         return response
 
     def counted(self, parts, request, response, began, queries):
-        """The parts of an answer of unknown length; it is written down after the last."""
-        sent = 0
+        """The parts of an answer of unknown length; it is written down after the last, with the code of one that broke off."""
+        sent, parts = 0, iter(parts)
         try:
-            for part in parts:
+            while True:
+                with connection.execute_wrapper(queries):
+                    part = next(parts, None)
+                if part is None:
+                    break
                 sent += len(part)
                 yield part
+        except Exception:
+            request.problem = "broken_off"
+            raise
         finally:
             write_down(request, response, began, queries, sent)
 

@@ -25,6 +25,7 @@ store_pages = [
     path("inventory/<path:sku>/reorder/", lists.item_reorder, name="item_reorder"),
     path("inventory/<path:sku>/", lists.item, name="item"),
     path("movements/", lists.movements, name="movements"),
+    path("movements/file/", reports.movements_file, name="movements_file"),
     path("movements/sale/", acts.sale, name="sale"),
     path("movements/receipt/", acts.receipt, name="receipt"),
     path("movements/adjustment/", acts.adjustment, name="adjustment"),

@@ -1,21 +1,33 @@
-"""Reports as files: CSV for anything, XLSX for spreadsheets. The same rows and totals as the page they come from."""
+"""Lists and reports as files: CSV for anything, XLSX for spreadsheets. The same rows and totals as the page they come from.
+
+A CSV is sent while it is made: its rows are read and written some at a time, however many there are. What goes wrong meanwhile
+ends the connection without the last chunk, so that nobody takes what he has for the whole. A workbook is only readable as a
+whole: it is written row by row to a temporary file, and sent when it is ready.
+"""
 
 import csv
+import io
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import xlsxwriter
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, StreamingHttpResponse
-from django.utils.translation import get_language_bidi
+from django.utils.translation import get_language, get_language_bidi, override
 from django.utils.translation import gettext as _
 
 from catalog.models import Product, in_language
-from inventory.models import StockLevel
+from inventory.models import Document, Kind, Movement, StockLevel
 from reports.queries import Report, ValueReport
+from reports.queries.replica import FIRST, in_chunks
 from stores.models import Store
 
 FORMATS = ("csv", "xlsx")
@@ -24,6 +36,13 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 WEIGHED = ("kg", "l")
 WIDTHS = {"text": 16, "name": 38, "date": 12, "count": 11, "quantity": 13, "money": 15}
+# Lines that are sent at once: what a slow reader has to take within worker.ANSWER_WITHIN seconds, or he is cut off.
+# No more than are read at first, or the first of them would wait for the next.
+PIECE = FIRST
+# A workbook takes its maker ten times as long as a CSV, and its reader waits for all of it.
+MOST_IN_A_WORKBOOK = 100_000
+# Long files that one process makes or sends at once: each holds a thread as long as its reader takes, and there are four.
+AT_ONCE = threading.BoundedSemaphore(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +64,12 @@ class Sheet:
 
     title: str
     columns: list[Column]
-    rows: list[dict]
+    rows: Iterable[dict]
     totals: dict
+
+
+class NotNow(ValidationError):
+    """A file that is not made, and what to do instead."""
 
 
 def column(title: str, kind: str, key: str, summed: bool = False) -> Column:
@@ -128,6 +151,94 @@ def inventory_value(report: ValueReport) -> list[Sheet]:
     ]
 
 
+LINE = (
+    "id", "business_date", "occurred_at", "kind", "quantity", "balance_after", "unit_price", "line_total", "unit_cost",
+    "document_id", "reverses_id", "product__sku", "product__name", "product__name_ur", "product__unit", "reason__name",
+    "reason__name_ur", "document__source", "document__user_id", "document__user__first_name", "document__user__last_name",
+    "document__user__username", "document__api_key__name",
+)  # fmt: skip
+
+
+def movements(rows: QuerySet[Movement], store: Store, sees_cost: bool) -> Sheet:
+    """The file of a list of movements of `store`, in the order of its page; costs only for who may see them.
+
+    The rows are read while they are written, not before.
+    """
+    zone, units = ZoneInfo(store.timezone), words(Product.Unit)
+    kinds, sources = words(Kind), words(Document.Source)
+    voided = {kind: _("%(kind)s, voided") % {"kind": word} for kind, word in kinds.items()}
+
+    def who(row: dict) -> str:
+        if row["document__user_id"]:
+            full = f"{row['document__user__first_name']} {row['document__user__last_name']}".strip()
+            return full or row["document__user__username"]
+        return row["document__api_key__name"] or sources[row["document__source"]]
+
+    def named(row: dict) -> dict:
+        return row | {"unit": row["product__unit"]}
+
+    columns = [
+        column(_("Date"), "date", "business_date"),
+        Column(_("Time"), "text", lambda row: f"{row['occurred_at'].astimezone(zone):%Y-%m-%d %H:%M:%S}"),
+        Column(
+            _("Document"),
+            "text",
+            lambda row: Document.number_of(row["document_id"], row["kind"], bool(row["reverses_id"])),
+        ),
+        Column(_("Kind"), "text", lambda row: (voided if row["reverses_id"] else kinds)[row["kind"]]),
+        column(_("SKU"), "text", "product__sku"),
+        Column(_("Product"), "name", lambda row: in_language(row["product__name"], row["product__name_ur"])),
+        column(_("Change"), "quantity", "quantity"),
+        Column(_("Unit"), "text", lambda row: units[row["unit"]]),
+        column(_("Balance"), "quantity", "balance_after"),
+        column(_("Unit price (Rs)"), "money", "unit_price"),
+        column(_("Amount (Rs)"), "money", "line_total"),
+        *([column(_("Unit cost (Rs)"), "money", "unit_cost")] if sees_cost else []),
+        Column(
+            _("Reason"), "text", lambda row: in_language(row["reason__name"], row["reason__name_ur"]) or ""
+        ),
+        Column(_("Who"), "text", who),
+    ]
+    found = in_chunks(rows.values(*LINE), Movement.NEWEST_DAY_FIRST)
+    return Sheet(_("Stock movements"), columns, map(named, found), {})
+
+
+def words(choices) -> dict[str, str]:
+    """The words of each choice, in the reader's language: looked up once, not for each row."""
+    return {value: str(label) for value, label in choices.choices}
+
+
+def check_length(form: str, rows: QuerySet) -> None:
+    """Refuses a workbook of more rows than it may have."""
+    if form == "xlsx" and rows.order_by()[MOST_IN_A_WORKBOOK : MOST_IN_A_WORKBOOK + 1].exists():
+        raise NotNow(
+            _("An Excel file holds at most %(most)d lines. Choose fewer days, or take the CSV.")
+            % {"most": MOST_IN_A_WORKBOOK},
+            code="too_long",
+        )
+
+
+class OnItsWay:
+    """A long file while it is sent; when that ends, however it ends, its place is free for another one."""
+
+    def __init__(self, file):
+        self.file, self.has_place = file, True
+
+    def __iter__(self):
+        return iter(self.file)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def close(self) -> None:
+        self.file.close()
+        if self.has_place:
+            self.has_place = False
+            AT_ONCE.release()
+
+    __del__ = close  # an answer that was never sent is not closed by anybody
+
+
 def wanted(request) -> str:
     """ "csv", "xlsx", or "" for the page itself; 404 for a format that does not exist."""
     form = request.GET.get("format", "")
@@ -139,10 +250,31 @@ def wanted(request) -> str:
 def answer(form: str, name: str, store: Store, sheets: list[Sheet], days: tuple[date, ...] = ()):
     """The response that downloads `sheets` as name_STORE_DATE.csv or .xlsx; `days` (default: the store's today) date it."""
     dates = "_".join(day.isoformat() for day in days or (store.today(),))
-    filename = f"{name}_{store.code}_{dates}.{form}"
+    return download(
+        form,
+        f"{name}_{store.code}_{dates}.{form}",
+        workbook(sheets) if form == "xlsx" else csv_lines(sheets[0]),
+    )
+
+
+def answer_long(form: str, name: str, store: Store, make: Callable[[], list[Sheet]]):
+    """As `answer`, of sheets that are long; NotNow while this process has enough of them on their way."""
+    if not AT_ONCE.acquire(blocking=False):
+        raise NotNow(_("Other files are being made just now. Try again in a minute."), code="busy")
+    try:
+        sheets = make()
+        file = OnItsWay(workbook(sheets) if form == "xlsx" else csv_lines(sheets[0]))
+    except BaseException:
+        AT_ONCE.release()
+        raise
+    return download(form, f"{name}_{store.code}_{store.today()}.{form}", file)
+
+
+def download(form: str, filename: str, file):
+    """The response that sends `file` to be saved as `filename`: a workbook, or the lines of a CSV as they are made."""
     if form == "xlsx":
-        return FileResponse(workbook(sheets), as_attachment=True, filename=filename, content_type=XLSX)
-    response = StreamingHttpResponse(csv_lines(sheets[0]), content_type="text/csv; charset=utf-8")
+        return FileResponse(file, as_attachment=True, filename=filename, content_type=XLSX)
+    response = StreamingHttpResponse(file, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
 
@@ -168,28 +300,32 @@ def plain(value) -> str:
     return "" if value is None else str(value)
 
 
-class Echo:
-    """A file that gives each written line back instead of keeping it."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
 def csv_lines(sheet: Sheet) -> Iterator[bytes]:
-    """The lines of a CSV in UTF-8, after the mark by which Excel knows it: without it Urdu would be garbage.
+    """A CSV in UTF-8, PIECE lines at a time, after the mark by which Excel knows it: without it Urdu would be garbage.
 
-    Words are looked up now: when the lines are sent, the reader's language is no longer set.
+    Words are those of the reader who asks now: when the lines are sent, his language is no longer set.
     """
-    titles, foot = [one.title for one in sheet.columns], total_row(sheet)
-    values = [[one.value(row) for one in sheet.columns] for row in sheet.rows]
-    writer = csv.writer(Echo())
+    language, titles, foot = get_language(), [one.title for one in sheet.columns], total_row(sheet)
 
-    def lines(rows: Iterable[list]) -> Iterator[bytes]:
-        yield "\ufeff".encode()
-        for row in rows:
-            yield writer.writerow([plain(value) for value in row]).encode()
+    def written(lines: Iterable[list]) -> bytes:
+        file = io.StringIO()
+        csv.writer(file).writerows([plain(value) for value in line] for line in lines)
+        return file.getvalue().encode()
 
-    return lines([titles, *values, *([foot] if foot else [])])
+    def pieces() -> Iterator[bytes]:
+        rows, head = iter(sheet.rows), "\ufeff".encode() + written([titles])
+        while True:
+            with override(language):  # never while somebody else runs in this thread
+                some = list(islice(rows, PIECE))
+                piece = head + written([one.value(row) for one in sheet.columns] for row in some)
+            yield piece
+            if len(some) < PIECE:
+                break
+            head = b""
+        if foot:
+            yield written([foot])
+
+    return pieces()
 
 
 def workbook(sheets: list[Sheet]):
@@ -250,7 +386,8 @@ def add_sheet(book: xlsxwriter.Workbook, sheet: Sheet) -> None:
 
     for place, one in enumerate(sheet.columns):
         page.write_string(0, place, one.title, head)
+    number = 0
     for number, row in enumerate(sheet.rows, 1):
         write(number, [one.value(row) for one in sheet.columns], row.get("unit"), False)
     if foot := total_row(sheet):
-        write(len(sheet.rows) + 1, foot, None, True)
+        write(number + 1, foot, None, True)

@@ -3,14 +3,18 @@
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
 from django.http import Http404
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from catalog.models import Product
+from inventory.forms.lists import MovementFilter
+from inventory.models import Movement
 from reports import exports, queries
 from reports.forms import DEFAULT_DAYS, PeriodForm, ShortForm, TopForm
 from reports.queries.replica import from_replica
@@ -158,6 +162,32 @@ def top_products(request, code):
         "section": "reports",
     }
     return render(request, "reports/top_products.html", context)
+
+
+@login_required
+@require_safe
+@from_replica
+def movements_file(request, code):
+    """The list of movements, with its filters, as a file: lines as they are read, or a workbook of not too many."""
+    store = get_store(request, code, "view")
+    wanted, form = exports.wanted(request) or "csv", MovementFilter(request.GET, store=store)
+    query = request.GET.copy()
+    query.pop("format", None)
+    page = f"{reverse('movements', args=[store.code])}?{query.urlencode()}"
+    if not form.is_valid():
+        return redirect(page)  # which says what is wrong
+    rows = form.narrowed(Movement.objects.for_store(store))
+    if request.method == "HEAD":
+        rows = rows.none()
+    try:
+        exports.check_length(wanted, rows)
+        sees_cost = may(store.role, "see_cost")
+        return exports.answer_long(
+            wanted, "movements", store, lambda: [exports.movements(rows, store, sees_cost)]
+        )
+    except exports.NotNow as refusal:
+        messages.error(request, refusal.message)
+        return redirect(page)
 
 
 def only(store: Store):

@@ -48,15 +48,7 @@ def keyset_page(
     if cursor:
         backward, after = read_cursor(queryset, fields, cursor, scope + order)
     down = falling != backward
-    keys = [*fields, "pk"]
-    if after and not fields:
-        queryset = queryset.filter(**{f"pk__{'lt' if down else 'gt'}": after[-1]})
-    elif after:
-        beyond = TupleLessThan if down else TupleGreaterThan
-        # The second says no more than the first; an index of the first field alone understands it, too.
-        queryset = queryset.filter(beyond(Tuple(*map(F, keys)), after))
-        queryset = queryset.filter(**{f"{fields[0]}__{'lte' if down else 'gte'}": after[0]})
-    rows = list(queryset.order_by(*("-" * down + key for key in keys))[: limit + 1])
+    rows = list(in_order(queryset, fields, down, after)[: limit + 1])
     more, rows = len(rows) > limit, rows[:limit]
     if backward:
         rows.reverse()
@@ -71,6 +63,21 @@ def keyset_page(
         mark(rows[0], True) if rows and has_previous else None,
         mark(rows[-1], False) if rows and has_next else None,
     )
+
+
+def in_order(
+    queryset: QuerySet, fields: Sequence[str], falling: bool, after: tuple | None = None
+) -> QuerySet:
+    """`queryset` by `fields` and then by id, all rising or all falling; only what comes behind `after`, (*values, id)."""
+    side, keys = "lt" if falling else "gt", [*fields, "pk"]
+    if after and not fields:
+        queryset = queryset.filter(**{f"pk__{side}": after[-1]})
+    elif after:
+        beyond = TupleLessThan if falling else TupleGreaterThan
+        # The second says no more than the first; an index of the first field alone understands it, too.
+        queryset = queryset.filter(beyond(Tuple(*map(F, keys)), after))
+        queryset = queryset.filter(**{f"{fields[0]}__{side}e": after[0]})
+    return queryset.order_by(*("-" * falling + key for key in keys))
 
 
 def value_of(row, path: str) -> Any:

@@ -231,8 +231,8 @@ class BaseLines(forms.BaseFormSet):
 
     def ask(self, line: LineForm, at: datetime | None) -> str | None:
         """The SKU of the one product that fits; of several the reader chooses."""
-        hits = Product.objects.filter(status__in=SELLABLE).matching(line.text).priced(self.store, at)
-        hits = list(hits.nearest_first(line.text)[: MOST_CHOICES + 1])
+        hits = Product.objects.filter(status__in=SELLABLE).matching(line.text).nearest_first(line.text)
+        hits = list(hits.priced(self.store, at)[: MOST_CHOICES + 1])
         if len(hits) == 1:
             return hits[0].sku
         if hits:

@@ -214,7 +214,12 @@ class Document(models.Model):
     @property
     def number(self) -> str:
         """What people call it: a letter for the kind (V for a void) and the id, such as S-000123."""
-        return f"{'V' if self.reverses_id else self.PREFIX[self.kind]}-{self.pk:06d}"
+        return self.number_of(self.pk, self.kind, bool(self.reverses_id))
+
+    @classmethod
+    def number_of(cls, pk: int, kind: str, is_void: bool) -> str:
+        """The number of the document with these figures, for lists that hold no documents."""
+        return f"{'V' if is_void else cls.PREFIX[kind]}-{pk:06d}"
 
     # Django's own looks through all choices each time, which a list of fifty rows feels.
     def get_kind_display(self) -> str:
@@ -326,6 +331,9 @@ class Movement(models.Model):
     late = models.BooleanField(
         _("entered late"), db_default=False, help_text=_("A later day of this product had movements already.")
     )
+
+    # How lists of one store are put in order: by the index movement_day.
+    NEWEST_DAY_FIRST = "-business_date"
 
     objects = StoreData.as_manager()
 

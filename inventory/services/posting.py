@@ -308,6 +308,8 @@ SELECT d.reference, d.id, CASE WHEN m.line_no = 1 THEN d.recorded_at END, m.line
        m.balance_after, m.average_cost_after, m.seq, m.late
 FROM m JOIN d ON d.id = m.document_id
 """
+
+
 def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = True) -> dict[str, list]:
     """Inserts the documents with all their lines in one statement; returns what was written (see ANSWER) by reference.
 

@@ -17,7 +17,7 @@ from catalog.models import Barcode, Product
 from catalog.queries import scan
 from inventory.forms.levels import LevelForm, ReorderForm
 from inventory.forms.lines import SELLABLE, bare_money
-from inventory.forms.lists import LevelFilter, MovementFilter, SearchForm
+from inventory.forms.lists import LevelFilter, MovementFilter, SearchForm, few_or_all
 from inventory.models import Movement, StockLevel
 from inventory.queries import levels_of, prices, sales_of_day, sales_total, state_counts
 from inventory.services import Actor, Line, ReferenceReused, Refused, post_document
@@ -32,7 +32,6 @@ from stores.views import signed_in
 ROWS = 50
 CARD_ROWS = 20
 FOUND_AT_MOST = 10
-FEW = 200  # products
 
 
 def page_of(request, queryset, *, order: str, name: str, limit: int = ROWS) -> KeysetPage:
@@ -69,7 +68,7 @@ def narrowed(rows, form: SearchForm, prefix: str = ""):
         rows = rows.filter(**{f"{prefix}category__in": with_children(category)})
     if search := form.cleaned_data["search"]:
         hits = Product.objects.matching(search)
-        rows = rows.filter(**{f"{prefix}pk__in": hits.values("pk")})
+        rows = rows.filter(**{f"{prefix}pk__in": few_or_all(hits)})
     return rows
 
 
@@ -83,9 +82,9 @@ def find(request, code):
     if exact:
         rows = [exact.product] if exact.product.status in SELLABLE else []
     else:
-        sellable = Product.objects.filter(status__in=SELLABLE).priced(store)
-        rows = list(sellable.filter(sku=text.upper())) or list(
-            sellable.matching(text).nearest_first(text)[:FOUND_AT_MOST]
+        sellable = Product.objects.filter(status__in=SELLABLE)
+        rows = list(sellable.filter(sku=text.upper()).priced(store)) or list(
+            sellable.matching(text).nearest_first(text).priced(store)[:FOUND_AT_MOST]
         )
     is_exact = bool(exact or (len(rows) == 1 and rows[0].sku == text.upper()))
     levels = levels_of(store, [product.pk for product in rows])
@@ -252,28 +251,8 @@ def movements(request, code):
     rows = Movement.objects.for_store(store).select_related(
         "product", "document__user", "document__api_key", "reason"
     )
-    if form.is_valid():
-        data = form.cleaned_data
-        if data["kind"]:
-            rows = rows.filter(kind=data["kind"])
-        if data["product"]:
-            rows = rows.filter(product__in=few_or_all(Product.objects.matching(data["product"])))
-        if data["business_date_from"]:
-            rows = rows.filter(business_date__gte=data["business_date_from"])
-        if data["business_date_to"]:
-            rows = rows.filter(business_date__lte=data["business_date_to"])
-        if data["user"]:
-            rows = rows.filter(document__user=data["user"])
-    else:
-        rows = rows.none()
-    page = page_of(request, rows, order="-business_date", name="movements")
+    page = page_of(request, form.narrowed(rows), order=Movement.NEWEST_DAY_FIRST, name="movements")
     return render(request, "inventory/movements.html", {"form": form, "page": page, "section": "movements"})
-
-
-def few_or_all(products):
-    """Ids for use behind `__in`. Of few products the lines are found by their own index, once it is known that they are few."""
-    few = list(products.order_by().values_list("pk", flat=True)[: FEW + 1])
-    return few if len(few) <= FEW else products.values("pk")
 
 
 @signed_in

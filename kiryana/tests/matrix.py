@@ -332,6 +332,8 @@ TABLE: list[Row] = [
     *page("item_adjust", "/s/{store}/inventory/{sku}/adjust/", MANAGERS, MANAGERS, COUNT, POSTING, ITEM, get_to=to("/s/{store}/inventory/{sku}/")),
     *page("item_reorder", "/s/{store}/inventory/{sku}/reorder/", post=MANAGERS, body={"reorder_point": "3", "target_level": "9"}, writes="inventory_stocklevel", objects=ITEM),
     *page("movements", "/s/{store}/movements/", MEMBERS),
+    *page("movements_file", "/s/{store}/movements/file/", MEMBERS),
+    *page("movements_file", "/s/{store}/movements/file/?format=xlsx", MEMBERS),
     *page("sale", "/s/{store}/movements/sale/", SELLERS, SELLERS, SALE, POSTING),
     *page("receipt", "/s/{store}/movements/receipt/", SELLERS, SELLERS, SALE, POSTING),
     *page("adjustment", "/s/{store}/movements/adjustment/", MANAGERS, MANAGERS, ADJUSTMENT, POSTING),

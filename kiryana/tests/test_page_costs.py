@@ -3,6 +3,7 @@
 import json
 import logging
 from datetime import timedelta
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -11,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalog.models import Barcode, Product
+from catalog.models import LIKELY, Barcode, Product
 from inventory.models import Document, Movement, StockLevel
 from kiryana.bench import pages
 from kiryana.bench.seed import Size, write
@@ -39,6 +40,8 @@ MORE_ROWS = {
     "/api/v1/movements/?": PAST_OF_A_STORE,
     f"/s/{store_code(1)}/movements/?": PAST_OF_A_STORE,
     "/admin/inventory/movement/?": PAST_OF_A_STORE,
+    # A file of all lines of a store, each with its document.
+    f"/s/{store_code(1)}/movements/file/": 3 * PAST_OF_A_STORE,
     # Over all stores they walk back from the newest line until a page is full: 25 lines of one of 100 products.
     f"/admin/inventory/movement/?product={sku(1)}": 2_700,
     f"/admin/inventory/movement/?q={sku(1)}": 2_700,
@@ -103,14 +106,18 @@ def steps(plan: dict):
         yield from steps(inner)
 
 
-def explained(statement, params) -> tuple[list[str], int]:
-    """(ledger tables that the statement reads from end to end, rows of ledger tables that it touches)."""
+def plan_of(statement, params) -> dict:
+    """How the statement was answered just now."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", params)
         [told] = cursor.fetchone()
-    plan = json.loads(told) if isinstance(told, str) else told
+    return (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
+
+
+def explained(statement, params) -> tuple[list[str], int]:
+    """(ledger tables that the statement reads from end to end, rows of ledger tables that it touches)."""
     whole, rows = [], 0
-    for step in steps(plan[0]["Plan"]):
+    for step in steps(plan_of(statement, params)):
         if step.get("Relation Name") in LEDGER:
             touched = step["Actual Rows"] + sum(
                 value for name, value in step.items() if name.startswith("Rows Removed")
@@ -230,3 +237,52 @@ def test_the_sale_page_asks_as_little_for_eight_lines_as_for_one(shelf, client, 
 
     assert queries(1) == queries(8) == MOST_QUERIES_OF_THE_PAGE
     assert Movement.objects.filter(kind="sale").count() == 9
+
+
+@pytest.fixture
+def long_catalogue(db):
+    """20,000 products in one store, and clients by who asks."""
+    connection.ensure_connection()
+    write(
+        connection.connection,
+        psycopg.ClientCursor(connection.connection),
+        Size(stores=1, products=20_000, rounds=1),
+    )
+    store = Store.objects.get()
+    _key, secret = create_key(name="Till", scopes=ApiKey.Scope.values, stores=[store])
+    owner = User.objects.create_user("owner")
+    Membership.objects.create(user=owner, store=store, role="owner")
+    with connection.cursor() as cursor:
+        # As autovacuum does: what an index has not sorted in yet makes it dear.
+        cursor.execute("SELECT gin_clean_pending_list('product_search')")
+        cursor.execute("ANALYZE")
+    clients = {"partner": Client(headers={"x-api-key": secret}), "owner": Client()}
+    clients["owner"].force_login(owner)
+    return clients
+
+
+# Roman Urdu, Urdu, English and a brand, a part of a word and a number: each fits a hundred products or some more.
+SOUGHT = ("cheeni", "چینی", "sugar tapal", "دال 5", "chawal 12")
+SEARCHES = {
+    f"/s/{store_code(1)}/products/find/?q=": "owner",
+    "/api/v1/products/?search=": "partner",
+}
+
+
+def test_no_search_reads_the_catalogue_from_end_to_end_and_a_till_puts_few_in_order(long_catalogue):
+    wrong, by_trigrams = [], set()
+    for path, who in SEARCHES.items():
+        for words in SOUGHT:
+            status, heard = asked(long_catalogue[who], path + quote(words))
+            assert status == 200
+            for statement, params in heard:
+                for step in steps(plan_of(statement, params)):
+                    if step.get("Relation Name") == "catalog_product" and step["Node Type"] == "Seq Scan":
+                        wrong.append(f"{path}{words} reads all products")
+                    if step.get("Relation Name") == "catalog_storeprice" and step["Actual Loops"] > LIKELY:
+                        wrong.append(f"{path}{words} asks {step['Actual Loops']} prices")
+                    if step.get("Index Name") == "product_search":
+                        by_trigrams.add((path, words))
+    assert not wrong, "\n".join(wrong)
+    finds = [path for path in SEARCHES if "find" in path]
+    assert by_trigrams >= {(path, words) for path in finds for words in SOUGHT}

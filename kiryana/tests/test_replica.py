@@ -21,6 +21,7 @@ import pytest
 import requests
 from django.db import connections, router
 
+from inventory.models import Movement
 from kiryana.cluster import Cluster
 from kiryana.routers import Reports
 from kiryana.tests.live import ROOT, Web
@@ -366,3 +367,38 @@ def test_a_dead_replica_costs_one_report_its_patience_and_the_others_nothing(
 def test_without_a_replica_nobody_asks_for_one(django_assert_num_queries):
     with django_assert_num_queries(0):
         assert module.from_replica(lambda: "answered")() == "answered"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_list_that_the_replica_breaks_off_goes_on_from_the_primary(post, ghee, store, monkeypatch):
+    for number in range(1, 13):
+        post("receipt", (ghee, number, 500))
+    monkeypatch.setattr(module, "FIRST", 2)
+    monkeypatch.setattr(module, "CHUNK", 3)
+    monkeypatch.setattr(module.Rest, "until", 0.0)
+    monkeypatch.setattr(module.Rest, "failed", False)
+    asked = []
+    with a_replica() as there:
+        there.ensure_connection = lambda: there.connection or there.connect()
+        for alias in ("default", module.REPLICA):
+            connections[alias].execute_wrappers.append(
+                lambda run, sql, *told, alias=alias: (
+                    'FROM "inventory_movement"' in sql and asked.append(alias),
+                    run(sql, *told),
+                )[1]
+            )
+        try:
+            lines = (
+                Movement.objects.filter(store=store)
+                .using(module.REPLICA)
+                .values("id", "quantity", "business_date")
+            )
+            lines = module.in_chunks(lines, Movement.NEWEST_DAY_FIRST)
+            got = [next(lines)["quantity"] for _number in range(4)]
+            assert asked == [module.REPLICA] * 2
+            there.connection.close()
+            got += [line["quantity"] for line in lines]
+        finally:
+            connections["default"].execute_wrappers.pop()
+    assert got == list(range(12, 0, -1))
+    assert asked[2:] == ["default"] * 3

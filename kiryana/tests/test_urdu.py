@@ -322,7 +322,7 @@ def addresses(store, product, document) -> dict[str, str]:
 
 
 # Answers to what a page's form or script sends: no pages themselves.
-NO_PAGES = {"item_adjust", "item_reorder", "find"}
+NO_PAGES = {"item_adjust", "item_reorder", "find", "movements_file"}
 PAGES = [one.name for one in store_pages if one.name not in NO_PAGES]
 
 

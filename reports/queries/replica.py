@@ -7,14 +7,18 @@ pays nothing for it. A replica that is behind, away, or of another server costs 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import wraps
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db.models import QuerySet
 from psycopg.errors import QueryCanceled
 
+from stores.queries import in_order
+
 REPLICA = "replica"  # in DATABASES, where REPLICA_URL is set
+FIRST, CHUNK = 50, 2000  # rows of a long list that are read at once: few before the first line is sent
 PATIENCE = 0.1  # seconds that a report waits for the replica to catch up
 PAUSE = 0.003  # seconds between two looks at how far it is
 BEHIND, AWAY = 1.0, 10.0  # seconds for which a replica that was behind, or did not answer, is left alone
@@ -87,14 +91,52 @@ def from_replica(view: Callable) -> Callable:
         try:
             return view(*args, **kwargs)
         except (OperationalError, InterfaceError) as error:
-            replica = connections[REPLICA]
-            # What takes the replica too long would take the primary too long.
-            if not replica.errors_occurred or isinstance(error.__cause__, QueryCanceled):
+            if not broke_off(error):
                 raise
-            if replica.connection is None or replica.connection.closed:
-                leave_alone(error)
         finally:
             _reading.reset(before)
         return view(*args, **kwargs)
 
     return answer
+
+
+def broke_off(error: Exception) -> bool:
+    """Whether it was the replica that failed with `error`, so that the primary may be asked the same."""
+    replica = connections[REPLICA]
+    # What takes the replica too long would take the primary too long.
+    if not replica.errors_occurred or isinstance(error.__cause__, QueryCanceled):
+        return False
+    if replica.connection is None or replica.connection.closed:
+        leave_alone(error)
+    return True
+
+
+def in_chunks(rows: QuerySet[dict], order: str) -> Iterator[dict]:
+    """`rows` (dicts with their id and the field of `order`) in the order of `stores.queries.in_order`, some at a time.
+
+    The first are read now, the others when they are asked for: then no view runs any more, so where they are read is settled
+    now. When a replica breaks off in the middle, the primary goes on with the next row. Each chunk is one statement of its
+    own: the limits of statements hold for it, and between two of them the database keeps nothing for us, neither a cursor nor
+    a transaction, however slowly the rows are taken. So rows that are written meanwhile are there if they come behind the
+    place that was reached; none comes twice.
+    """
+    falling = order.startswith("-")
+    fields = [name for name in [order.removeprefix("-")] if name not in ("id", "pk")]
+
+    def read(alias: str, after: tuple | None, many: int) -> tuple[str, list[dict]]:
+        try:
+            return alias, list(in_order(rows.using(alias), fields, falling, after)[:many])
+        except (OperationalError, InterfaceError) as error:
+            if alias != REPLICA or reading() or not broke_off(error):
+                raise
+            return read(DEFAULT_DB_ALIAS, after, many)
+
+    def all_of(alias: str, found: list[dict], many: int) -> Iterator[dict]:
+        while found:
+            yield from found
+            if len(found) < many:
+                return
+            many = CHUNK
+            alias, found = read(alias, tuple(found[-1][name] for name in (*fields, "id")), many)
+
+    return all_of(*read(rows.db, None, FIRST), FIRST)
