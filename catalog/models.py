@@ -71,6 +71,12 @@ class CostTotal(Number):
     digits, places, domain = 18, 4, "kiryana_cost_total"
 
 
+class Worth(Number):
+    """Rupees that many levels are worth together, 2 decimals; may be negative."""
+
+    digits, places, domain = 24, 2, "kiryana_worth"
+
+
 no_spaces = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._/-]*\Z", _("Use letters, digits and . _ / - only, without spaces.")
 )

@@ -1,19 +1,15 @@
 """What happened, by day: kept in the same transaction as the movements, so that reports never read the ledger."""
 
 from datetime import date
-from functools import partial
 
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Amount, CostTotal, Price, Product, Quantity
+from catalog.models import Amount, CostTotal, Price, Product, Quantity, Worth
 from inventory.models import StoreData
 from stores.models import Store
 
-Worth = partial(
-    models.DecimalField, max_digits=24, decimal_places=2
-)  # rupees; the dearest level of all must fit
 NEVER = date.min  # a store of which no day is summed up yet
 
 

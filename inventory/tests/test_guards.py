@@ -167,12 +167,13 @@ def test_every_number_in_the_database_has_a_type_that_keeps_nan_out(db):
 
 
 def test_unique_keys_of_store_data_lead_with_the_store(db):
-    """Reasons are of no store, a product's day is of all of them, and no posting writes it."""
+    """Reasons are of no store; sums of a product are of all stores, and no posting writes them."""
     with connection.cursor() as cursor:
         cursor.execute("""
             SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
               JOIN pg_attribute first ON first.attrelid = t.oid AND first.attnum = i.indkey[0]
-            WHERE i.indisunique AND t.relname ~ '^(inventory|reports)_' AND t.relname NOT IN ('inventory_reason', 'reports_productday')
+            WHERE i.indisunique AND t.relname ~ '^(inventory|reports)_' AND t.relname NOT IN (
+                'inventory_reason', 'reports_productday', 'reports_productstanding', 'reports_standingmark')
               AND first.attname <> 'store_id'""")
         assert cursor.fetchall() == []
 

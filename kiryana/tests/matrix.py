@@ -286,6 +286,7 @@ KEY_FORM = {"name": "Till", "scopes": ["stores:read"], "stores": ["{store_pk}"],
 # Tables that belong to an act without being what it is about; triggers, logs and queues write them. Rows of them that
 # belong to a store must be the own store's all the same.
 BESIDE = {
+    "reports_restated": "levels whose settings or store price changed, for the job that counts how levels stand",
     "stores_apikey_stores": "which stores a key sees",
     "stores_change": "the feed of changes, written by triggers",
     "reports_dailystock": "the day's figures, written by a trigger on the ledger",
@@ -332,8 +333,8 @@ TABLE: list[Row] = [
     *page("item_adjust", "/s/{store}/inventory/{sku}/adjust/", MANAGERS, MANAGERS, COUNT, POSTING, ITEM, get_to=to("/s/{store}/inventory/{sku}/")),
     *page("item_reorder", "/s/{store}/inventory/{sku}/reorder/", post=MANAGERS, body={"reorder_point": "3", "target_level": "9"}, writes="inventory_stocklevel", objects=ITEM),
     *page("movements", "/s/{store}/movements/", MEMBERS),
-    *page("movements_file", "/s/{store}/movements/file/", MEMBERS),
-    *page("movements_file", "/s/{store}/movements/file/?format=xlsx", MEMBERS),
+    *page("movements_file", "/s/{store}/movements/file/", MEMBERS, door=SIGN_IN),
+    *page("movements_file", "/s/{store}/movements/file/?format=xlsx", MEMBERS, door=SIGN_IN),
     *page("sale", "/s/{store}/movements/sale/", SELLERS, SELLERS, SALE, POSTING),
     *page("receipt", "/s/{store}/movements/receipt/", SELLERS, SELLERS, SALE, POSTING),
     *page("adjustment", "/s/{store}/movements/adjustment/", MANAGERS, MANAGERS, ADJUSTMENT, POSTING),

@@ -476,7 +476,11 @@ def complaint(world, row, principal, method, kind, answer, response, address) ->
         row.part == "api" or principal in MEMBERS.split()
     ):
         other = world.own_store["own" if principal == "foreign" else "foreign"]
-        text = response.content.decode().replace(address, "").replace(quote(address, safe=""), "")
+        text = (
+            response.content.decode(errors="replace")
+            .replace(address, "")
+            .replace(quote(address, safe=""), "")
+        )
         if other.code in text or other.name in text:
             return f"{at}: tells of {other}"
     return ""

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
     """
 
     dependencies = [
-        ("catalog", "0005_store_price_key"),
+        ("catalog", "0006_worth"),
         ("reports", "0005_closed_days"),
         ("stores", "0005_lasting"),
     ]
@@ -28,11 +28,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "value_at_cost",
-                    models.DecimalField(decimal_places=2, max_digits=24, verbose_name="value at cost"),
+                    catalog.models.Worth(verbose_name="value at cost"),
                 ),
                 (
                     "value_at_price",
-                    models.DecimalField(decimal_places=2, max_digits=24, verbose_name="value at price"),
+                    catalog.models.Worth(verbose_name="value at price"),
                 ),
                 (
                     "product",
@@ -78,11 +78,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "value_at_cost",
-                    models.DecimalField(decimal_places=2, max_digits=24, verbose_name="value at cost"),
+                    catalog.models.Worth(verbose_name="value at cost"),
                 ),
                 (
                     "value_at_price",
-                    models.DecimalField(decimal_places=2, max_digits=24, verbose_name="value at price"),
+                    catalog.models.Worth(verbose_name="value at price"),
                 ),
                 (
                     "store",
@@ -149,11 +149,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "value_at_cost",
-                    models.DecimalField(decimal_places=2, max_digits=24, verbose_name="value at cost"),
+                    catalog.models.Worth(verbose_name="value at cost"),
                 ),
                 (
                     "value_at_price",
-                    models.DecimalField(decimal_places=2, max_digits=24, verbose_name="value at price"),
+                    catalog.models.Worth(verbose_name="value at price"),
                 ),
                 (
                     "pk",

@@ -29,10 +29,11 @@ touched AS MATERIALIZED (
         UNION ALL SELECT store_id, product_id FROM reports_restated
         UNION ALL SELECT store_id, product_id FROM catalog_storeprice
             WHERE effective_from > least(%(priced_at)s, statement_timestamp())
-        UNION ALL SELECT l.store_id, p.id FROM catalog_product AS p
-            LEFT JOIN reports_productstanding AS k ON k.product_id = p.id
-            CROSS JOIN LATERAL (SELECT store_id FROM inventory_stocklevel WHERE product_id = p.id OFFSET 0) AS l
-            WHERE (p.selling_price, p.status IN ('active', 'discontinued')) IS DISTINCT FROM (k.selling_price, k.in_use)
+        UNION ALL SELECT l.store_id, p.id FROM (
+                SELECT p.id FROM catalog_product AS p LEFT JOIN reports_productstanding AS k ON k.product_id = p.id
+                WHERE (p.selling_price, p.status IN ('active', 'discontinued')) IS DISTINCT FROM (k.selling_price, k.in_use)
+                OFFSET 0
+            ) AS p CROSS JOIN LATERAL (SELECT store_id FROM inventory_stocklevel WHERE product_id = p.id OFFSET 0) AS l
     ) AS changed
     WHERE store_id IN (SELECT id FROM mine) {within} GROUP BY 1, 2
 )"""

@@ -316,7 +316,7 @@ def test_a_state_without_items_offers_all_of_them(traded, see):
 @pytest.mark.parametrize(
     ("name", "count"),
     [
-        ("dashboard", 7),
+        ("dashboard", 8),
         ("reports", 2),
         ("daily_sales", 4),
         ("inventory_value", 4),

@@ -74,7 +74,7 @@ def test_stock_value_by_category_has_the_totals_of_the_value_page(
 ):
     post(Kind.RECEIPT, (lux, 10, "60.005"))
     StorePrice.objects.create(store=store, product=ghee, price=550)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         report = queries.stock_value(mine)
     flour, soap = report.rows
     # 100 x 118 + 24 x 510 = 24040; 100 x 130 + 24 x 550 = 26200.

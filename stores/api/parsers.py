@@ -141,12 +141,15 @@ def check_tree(value, *, strings: bool = True) -> None:
     while open_rows:
         rows, place = open_rows[-1]
         for name, inner in rows:
+            holds = isinstance(inner, (dict, list))
+            if not (holds or strings):
+                continue
             here = (place, name) if len(open_rows) > 1 else None
             if strings:
                 for text, where in ((name, place), (inner, here)):
                     if isinstance(text, str):
                         check_string(text, where)
-            if isinstance(inner, (dict, list)):
+            if holds:
                 if len(open_rows) > DEEPEST:
                     raise too_deep()
                 if isinstance(inner, Twice):

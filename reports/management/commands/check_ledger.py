@@ -260,8 +260,8 @@ WITH mine (id) AS MATERIALIZED (SELECT %(store)s::bigint), {TOUCHED.replace("{wi
 ), expected AS (
     SELECT l.product_id, on_hand > 0 AS stocked,
            CASE sign(on_hand) WHEN -1 THEN 0 WHEN 0 THEN 1 ELSE CASE WHEN listed AND on_hand <= reorder_point THEN 2 END END::smallint AS urgency,
-           round(on_hand * average_cost, 2)::numeric(24, 2) AS value_at_cost,
-           round(on_hand * coalesce(own.price, selling_price), 2)::numeric(24, 2) AS value_at_price,
+           round(on_hand * average_cost, 2)::kiryana_worth AS value_at_cost,
+           round(on_hand * coalesce(own.price, selling_price), 2)::kiryana_worth AS value_at_price,
            last_sold
     FROM inventory_stocklevel AS l JOIN catalog_product AS p ON p.id = l.product_id
     LEFT JOIN own ON own.product_id = l.product_id LEFT JOIN sold ON sold.product_id = l.product_id
