@@ -134,23 +134,27 @@ def too_deep() -> Problem:
     return broken(_("The body is nested more than %(most)d deep.") % {"most": DEEPEST}, "too_deep")
 
 
+HOLDS = frozenset({dict, list, Twice})
+
+
 def check_tree(value, *, strings: bool = True) -> None:
     """Refuses nesting beyond DEEPEST, names that come twice, and (`strings`) what no database or other reader takes."""
     # A place is (place of what it stands in, name or number): hardly any body ever needs it in words.
     open_rows = [(iter(enumerate([value])), None)]
     while open_rows:
         rows, place = open_rows[-1]
+        deep, top = len(open_rows) > DEEPEST, len(open_rows) == 1
         for name, inner in rows:
-            holds = isinstance(inner, (dict, list))
-            if not (holds or strings):
+            holds = type(inner) in HOLDS
+            if not strings and (not holds or not (inner or deep)):
                 continue
-            here = (place, name) if len(open_rows) > 1 else None
+            here = None if top else (place, name)
             if strings:
                 for text, where in ((name, place), (inner, here)):
                     if isinstance(text, str):
                         check_string(text, where)
             if holds:
-                if len(open_rows) > DEEPEST:
+                if deep:
                     raise too_deep()
                 if isinstance(inner, Twice):
                     refuse_twice(inner["name"], pointer_to(here))
