@@ -84,6 +84,15 @@ BEGIN
 END $$;
 CREATE OR REPLACE FUNCTION inventory_note_documents() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  -- Whatever way a line came, its level has moved to it by now: also where the setting was switched off again in the midst of the
+  -- statement. Places up to the level's are each taken once, by movement_seq_once.
+  IF EXISTS (
+    SELECT FROM written AS w WHERE w.seq < 1 OR w.seq > coalesce(
+      (SELECT l.seq FROM inventory_stocklevel AS l WHERE l.store_id = w.store_id AND l.product_id = w.product_id), 0)
+  ) THEN
+    RAISE EXCEPTION 'The lines do not follow from the level.'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'movement_follows_level', TABLE = TG_TABLE_NAME;
+  END IF;
   -- Each document is looked up by its key, however many there are: a join could be planned while the table is small.
   INSERT INTO stores_change (type, store_id, subject)
     SELECT 'movement.created', store_id, coalesce(

@@ -143,6 +143,21 @@ def test_a_line_without_a_level_is_refused(stocked, post, ghee, category):
     assert refusal.value.__cause__.diag.constraint_name == "movement_follows_level"
 
 
+def test_switching_the_setting_off_within_the_statement_opens_nothing(stocked, post, ghee):
+    document = post(Kind.SALE, (ghee, 1)).document
+    forged = """INSERT INTO inventory_movement (document_id, line_no, store_id, product_id, kind, quantity, unit_price, line_total,
+        unit_cost, balance_after, average_cost_after, seq, occurred_at, business_date)
+        SELECT document_id, 50, store_id, product_id, kind, quantity, unit_price, line_total, unit_cost, 999,
+        average_cost_after, seq + 1, occurred_at, business_date FROM inventory_movement WHERE document_id = %s
+        RETURNING set_config('kiryana.goods_out', 'off', true)"""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('kiryana.goods_out', 'on', true)")
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(forged, [document.pk])
+    assert refusal.value.__cause__.diag.constraint_name == "movement_follows_level"
+    assert stocked(ghee).on_hand == 23
+
+
 def test_without_the_setting_the_place_that_is_given_is_not_looked_at(stocked, post, ghee):
     document = post(Kind.SALE, (ghee, 1)).document
     raw_movement(document, ghee, quantity=-1, balance_after=500, seq=77, average_cost_after=1, unit_cost=1)
