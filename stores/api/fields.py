@@ -96,9 +96,6 @@ class Strict(serializers.Serializer):
             raise ValidationError(wrong)
         return taken
 
-    def run_validators(self, value):
-        """Nothing: what concerns several fields, `validate` sees to."""
-
 
 @cache
 def kept(shape: type[serializers.BaseSerializer], **context) -> serializers.BaseSerializer:
