@@ -258,10 +258,8 @@ def test_500_rows_ask_no_more_questions_than_2(send, category):
 
     send(*rows(1, "1"))
     few = asked(*rows(2, "2"))
-    began = time.monotonic()
     assert asked(*rows(500, "3")) == few
     assert asked(*rows(500, "4")) <= few
-    assert time.monotonic() - began < 20
     assert words(send(*rows(500, "4"))) == ["unchanged"] * 500
     assert set(Product.objects.values_list("selling_price", flat=True)) == {Decimal(4)}
     assert Barcode.objects.count() == 500

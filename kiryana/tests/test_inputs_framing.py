@@ -121,9 +121,9 @@ def test_a_body_that_is_not_what_it_should_be_changes_nothing(there, door):
     method, url, good = DOORS[door]
     partner, before, wrong = there["partner"], everything(), {}
     for raw, code, inner in bodies(json.dumps(good)):
-        answer, seconds = send(partner, method, url.format(**there), raw, ANY_VERSION)
+        answer, beyond = send(partner, method, url.format(**there), raw, ANY_VERSION)
         pointer = "" if code == "parse_error" else None
-        if found := wrong_with(answer, seconds, 400, code, inner, pointer):
+        if found := wrong_with(answer, beyond, 400, code, inner, pointer):
             wrong[raw[:80]] = found
     assert not wrong
     assert everything() == before
@@ -210,8 +210,8 @@ def test_only_json_in_utf_8_and_unpacked_is_read(there, door):
     rows += [("application/json", {"content-encoding": name}, "unsupported_encoding") for name in CODINGS]
     for kind, headers, inner in rows:
         for body in (raw, "" if inner is None else "{", gzip.compress(raw.encode())):
-            answer, seconds = send(partner, method, url, body, ANY_VERSION | headers, kind)
-            if found := wrong_with(answer, seconds, 415, "unsupported_media_type", inner, None):
+            answer, beyond = send(partner, method, url, body, ANY_VERSION | headers, kind)
+            if found := wrong_with(answer, beyond, 415, "unsupported_media_type", inner, None):
                 wrong[kind[:60], str(headers), body[:9]] = found
     assert not wrong
     assert everything() == before
@@ -279,6 +279,6 @@ def test_a_method_in_a_header_is_not_looked_at(api_client, stocked, header):
     partner = api_client()
     before = everything()
     for value in ("POST", "DELETE", "PATCH", "FOO"):
-        answer, _seconds = send(partner, "GET", DOCUMENTS, None, {header: value})
+        answer, _beyond = send(partner, "GET", DOCUMENTS, None, {header: value})
         assert (answer.status_code, len(answer.json()["results"])) == (200, 1)
     assert everything() == before

@@ -127,9 +127,9 @@ def test_a_field_takes_numbers_of_the_contract_s_form_only(api_client, stocked, 
     partner, before, wrong = api_client(rate=10**6), everything(), {}
     for literal, code, inner in rows_of(decimals, more):
         raw = with_literal(body, literal)
-        answer, seconds = send(partner, method, url, raw, ANY_VERSION)
+        answer, beyond = send(partner, method, url, raw, ANY_VERSION)
         where = "" if code == "parse_error" else pointer
-        if found := wrong_with(answer, seconds, 400, code, inner, where):
+        if found := wrong_with(answer, beyond, 400, code, inner, where):
             wrong[literal[:60]] = found
     assert not wrong
     assert everything() == before
@@ -140,9 +140,9 @@ def test_in_a_batch_it_is_the_document_that_is_refused(api_client, stocked, name
     _method, _url, body, pointer, decimals, more = FIELDS[name]
     partner, before, wrong = api_client(rate=10**6), everything(), {}
     for literal, code, inner in rows_of(decimals, more):
-        answer, seconds = send(partner, "POST", BATCH, with_literal(batch(body), literal))
+        answer, beyond = send(partner, "POST", BATCH, with_literal(batch(body), literal))
         if code == "parse_error":
-            found = wrong_with(answer, seconds, 400, code, inner, "")
+            found = wrong_with(answer, beyond, 400, code, inner, "")
         else:
             [verdict] = answer.json()["results"]
             told = [(one["pointer"], one["code"]) for one in verdict.get("errors", ())]
@@ -163,14 +163,14 @@ def test_in_a_batch_it_is_the_document_that_is_refused(api_client, stocked, name
     ],
 )  # fmt: skip
 def test_numbers_are_kept_exactly_as_written(api_client, stocked, literal, quantity):
-    answer, _seconds = send(api_client(), "POST", DOCUMENTS, with_literal(line(quantity=HERE), literal))
+    answer, _beyond = send(api_client(), "POST", DOCUMENTS, with_literal(line(quantity=HERE), literal))
     assert (answer.status_code, answer.json()["lines"][0]["quantity"]) == (201, quantity)
 
 
 @pytest.mark.parametrize("literal", ["999999999.999", '"999999999.999"', "999999999", '"-999999999.999"'])
 def test_what_the_form_allows_and_no_stock_has_is_refused_in_its_own_words(api_client, stocked, literal):
     partner, before = api_client(), everything()
-    answer, _seconds = send(partner, "POST", DOCUMENTS, with_literal(line(quantity=HERE), literal))
+    answer, _beyond = send(partner, "POST", DOCUMENTS, with_literal(line(quantity=HERE), literal))
     negative = literal.startswith('"-')
     assert (answer.status_code, faults(answer)) == (
         (400, [("/lines/0/quantity", "must_be_positive")])
@@ -207,13 +207,13 @@ def test_goods_are_given_away_only_when_that_is_said(api_client, stocked, kind):
         pointer="/lines/0/unit_price",
     )
     given = line(unit_price="0", free=True) | {"kind": kind}
-    answer, _seconds = send(partner, "POST", DOCUMENTS, given)
+    answer, _beyond = send(partner, "POST", DOCUMENTS, given)
     assert (answer.status_code, answer.json()["lines"][0]["line_total"], answer.json()["total"]) == (
         201,
         "0.00",
         "0.00",
     )
-    again, _seconds = send(partner, "POST", DOCUMENTS, given)
+    again, _beyond = send(partner, "POST", DOCUMENTS, given)
     assert (again.status_code, again.content) == (200, answer.content)
 
 
@@ -240,7 +240,7 @@ def test_free_is_true_or_false(api_client, stocked, literal):
 
 
 def test_a_price_that_is_not_0_needs_no_word_and_a_free_of_false_says_nothing(api_client, stocked):
-    answer, _seconds = send(api_client(), "POST", MOVEMENTS, MOVEMENT | {"unit_price": "0.01", "free": False})
+    answer, _beyond = send(api_client(), "POST", MOVEMENTS, MOVEMENT | {"unit_price": "0.01", "free": False})
     assert answer.status_code == 201
     refuse(
         api_client(), "POST", MOVEMENTS, MOVEMENT | {"unit_price": "0", "free": False, "reference": "l-2"},
@@ -260,13 +260,13 @@ def test_a_product_costs_nothing_only_when_that_is_said_or_in_a_draft(api_client
         inner="out_of_range",
         pointer="/selling_price",
     )
-    made, _seconds = send(partner, "POST", PRODUCTS, zero | {"free": True})
+    made, _beyond = send(partner, "POST", PRODUCTS, zero | {"free": True})
     assert (made.status_code, made.json()["selling_price"]) == (201, "0.00")
     assert "free" not in made.json()
     refuse(
         partner, "POST", PRODUCTS, PRODUCT | {"sku": "X", "free": True}, code="validation_error", inner="not_allowed", pointer="/free"
     )  # fmt: skip
-    draft, _seconds = send(
+    draft, _beyond = send(
         partner, "POST", PRODUCTS, zero | {"sku": "TEA-0002", "barcodes": [], "status": "draft"}
     )
     assert draft.status_code == 201
@@ -282,7 +282,7 @@ def test_a_product_costs_nothing_only_when_that_is_said_or_in_a_draft(api_client
         {"status": "active", "free": True},
         {"name": "Free tea"},
     ):
-        answer, _seconds = send(partner, "PATCH", url, body, ANY_VERSION)
+        answer, _beyond = send(partner, "PATCH", url, body, ANY_VERSION)
         assert (answer.status_code, answer.json()["selling_price"]) == (200, "0.00"), body
     refuse(
         partner, "PATCH", url, {"selling_price": "5", "free": True}, headers=ANY_VERSION, code="validation_error", inner="not_allowed",
@@ -339,7 +339,7 @@ def test_a_store_that_is_none_gets_the_words_of_a_foreign_one(
     api_client, stocked, other_store, literal, code, inner
 ):
     partner = api_client()
-    foreign, _seconds = send(partner, "POST", DOCUMENTS, line() | {"store": "KHI-0001"})
+    foreign, _beyond = send(partner, "POST", DOCUMENTS, line() | {"store": "KHI-0001"})
     for url, body in ((DOCUMENTS, line() | {"store": HERE}), (MOVEMENTS, MOVEMENT | {"store": HERE})):
         answer = refuse(
             partner, "POST", url, with_literal(body, literal), code=code, inner=inner, pointer="" if code == "parse_error" else "/store"

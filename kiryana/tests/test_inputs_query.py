@@ -105,8 +105,8 @@ def check(partner, rows) -> None:
     """Each row: (address, status, code, inner code, pointer); none may change anything."""
     before, wrong = everything(), {}
     for url, status, code, inner, pointer in rows:
-        answer, seconds = send(partner, "GET", url)
-        if found := wrong_with(answer, seconds, status, code, inner, pointer):
+        answer, beyond = send(partner, "GET", url)
+        if found := wrong_with(answer, beyond, status, code, inner, pointer):
             wrong[url[:120]] = found
     assert not wrong
     assert everything() == before
@@ -369,10 +369,10 @@ def test_numbers_in_a_path_that_nothing_has(partner, place):
 
 def test_documents_that_nothing_has_are_not_voided(partner):
     for number in NUMBERS:
-        answer, seconds = send(
+        answer, beyond = send(
             partner, "POST", f"{DOCUMENTS}{number}/reverse/", {"reason": "MISTAKE", "reference": "v"}
         )
-        assert not (found := wrong_with(answer, seconds, 404, "not_found", None, None)), (number, found)
+        assert not (found := wrong_with(answer, beyond, 404, "not_found", None, None)), (number, found)
 
 
 CODES = [
@@ -468,6 +468,6 @@ def test_words_that_nothing_has_give_an_empty_list(partner, name, name_of):
 
 def test_answers_never_repeat_what_no_answer_may_hold(partner):
     for raw in ("%FF%FE=1", "x%1b[31m=1", "%ED%A0%80=1", "store=%FF%FE", "sku=%ED%A0%80", "search=%80"):
-        answer, _seconds = send(partner, "GET", f"{MOVEMENTS}?{raw}")
+        answer, _beyond = send(partner, "GET", f"{MOVEMENTS}?{raw}")
         assert answer.status_code in (200, 400, 404)
         assert not re.search("[\ud800-\udfff]", answer.content.decode())

@@ -90,7 +90,7 @@ def test_the_same_codes_stand_in_lines(api_client, stocked, coded, post, scanned
     soap = Product.objects.get(sku="SOP-1")
     post("receipt", (soap, 5, 80))
     row = {"barcode": scanned} | ({} if scanned.startswith("21") else {"quantity": "1"})
-    answer, _seconds = send(api_client(), "POST", DOCUMENTS, SALE | {"lines": [row]})
+    answer, _beyond = send(api_client(), "POST", DOCUMENTS, SALE | {"lines": [row]})
     assert answer.status_code == 201
 
 

@@ -302,9 +302,9 @@ def test_a_field_takes_what_it_is_for_and_nothing_else(there, name):
     method, url, body, pointer, rows = FIELDS[name]
     partner, before, wrong = there["partner"], everything(), {}
     for literal, code, inner in rows:
-        answer, seconds = send(partner, method, url.format(**there), with_literal(body, literal), ANY_VERSION)
+        answer, beyond = send(partner, method, url.format(**there), with_literal(body, literal), ANY_VERSION)
         where = "" if code == "parse_error" else pointer
-        if found := wrong_with(answer, seconds, 400, code, inner, where):
+        if found := wrong_with(answer, beyond, 400, code, inner, where):
             wrong[literal[:60]] = found
     assert not wrong
     assert everything() == before
@@ -315,12 +315,12 @@ def test_in_a_batch_the_same_is_told_of_its_document(api_client, sale, name):
     _method, _url, body, pointer, rows = FIELDS[name]
     partner, before, wrong = api_client(rate=10**6), everything(), {}
     for literal, code, inner in rows:
-        answer, seconds = send(partner, "POST", BATCH, with_literal(batch(body), literal))
+        answer, beyond = send(partner, "POST", BATCH, with_literal(batch(body), literal))
         place = f"/documents/0{pointer}"
         if answer.status_code != 200:  # what is no JSON, or no text, is wrong with the whole body
             where = "" if code == "parse_error" else place
             allowed = code in ("parse_error", "null_character") or inner == "bad_character"
-            found = wrong_with(answer, seconds, 400, code, inner, where) if allowed else f"{answer.content}"
+            found = wrong_with(answer, beyond, 400, code, inner, where) if allowed else f"{answer.content}"
         else:
             [verdict] = answer.json()["results"]
             told = [(one["pointer"], one["code"]) for one in verdict.get("errors", ())]
@@ -345,10 +345,10 @@ def test_in_a_batch_of_products_it_is_told_of_its_row(there, name):
             del row["sku"]
         for literal, code, inner in rows:
             raw = with_literal({"products": [row]}, literal)
-            answer, seconds = send(partner, "POST", PRODUCTS + "batch/", raw)
+            answer, beyond = send(partner, "POST", PRODUCTS + "batch/", raw)
             if answer.status_code != 200:
                 where = "" if code == "parse_error" else f"/products/0/{name}"
-                found = wrong_with(answer, seconds, 400, code, inner, where)
+                found = wrong_with(answer, beyond, 400, code, inner, where)
             else:
                 [verdict] = answer.json()["results"]
                 told = [(one["pointer"], one["code"]) for one in verdict.get("errors", ())]
@@ -404,9 +404,9 @@ def test_a_field_that_is_not_known_is_refused_wherever_it_stands(api_client, sal
     for strange in STRANGE:
         changed = json.loads(json.dumps(body))
         (changed["lines"][0] if place else changed)[strange] = "1"
-        answer, seconds = send(partner, method, url.format(sale=sale), changed, ANY_VERSION)
+        answer, beyond = send(partner, method, url.format(sale=sale), changed, ANY_VERSION)
         step = strange[:100].replace("~", "~0").replace("/", "~1")
-        if found := wrong_with(answer, seconds, 400, "unknown_field", "unknown_field", f"{place}/{step}"):
+        if found := wrong_with(answer, beyond, 400, "unknown_field", "unknown_field", f"{place}/{step}"):
             wrong[strange] = found
     assert not wrong
     assert everything() == before
@@ -428,9 +428,9 @@ def test_a_field_that_comes_twice_is_refused_however_it_is_spelled(api_client, s
                 pair = f"{shown}: {json.dumps(value)}"
                 raw = json.dumps(body).replace(pair, f"{pair}, {again}: {other}", 1)
                 assert raw != json.dumps(body)
-                answer, seconds = send(partner, method, url.format(sale=sale), raw, ANY_VERSION)
+                answer, beyond = send(partner, method, url.format(sale=sale), raw, ANY_VERSION)
                 if found := wrong_with(
-                    answer, seconds, 400, "duplicate_key", "duplicate_key", f"{place}/{field}"
+                    answer, beyond, 400, "duplicate_key", "duplicate_key", f"{place}/{field}"
                 ):
                     wrong[raw] = found
     assert not wrong
@@ -541,7 +541,7 @@ def test_a_batch_beyond_its_number_is_refused_whole(api_client, stocked):
 
 def test_the_same_product_twice_is_summed(api_client, stocked, atta):
     rows = [{"sku": "FLR-0001", "quantity": "1.5"}, {"barcode": "2100001000004", "quantity": "0.25"}] * 2
-    answer, _seconds = send(api_client(), "POST", DOCUMENTS, SALE | {"lines": rows})
+    answer, _beyond = send(api_client(), "POST", DOCUMENTS, SALE | {"lines": rows})
     assert answer.status_code == 201
     assert stocked(atta).on_hand == 100 - 2 * 1.75
 
@@ -558,7 +558,7 @@ HONEST = [
 
 @pytest.mark.parametrize("name", HONEST)
 def test_odd_but_honest_names_are_stored_as_typed(api_client, stocked, name):
-    answer, _seconds = send(api_client(), "POST", PRODUCTS, PRODUCT | {"name": name})
+    answer, _beyond = send(api_client(), "POST", PRODUCTS, PRODUCT | {"name": name})
     assert (answer.status_code, answer.json()["name"]) == (201, name)
     assert Product.objects.get(sku="TEA-0001").name == name
 
@@ -571,16 +571,14 @@ def test_odd_but_honest_names_are_stored_as_typed(api_client, stocked, name):
     ],
 )  # fmt: skip
 def test_notes_keep_their_lines_and_lose_what_turns_the_writing(api_client, stocked, sent, stored):
-    answer, _seconds = send(api_client(), "POST", DOCUMENTS, SALE | {"notes": sent})
+    answer, _beyond = send(api_client(), "POST", DOCUMENTS, SALE | {"notes": sent})
     assert (answer.status_code, answer.json()["notes"]) == (201, stored)
     assert Document.objects.get(reference="basket-1").notes == stored
 
 
 def test_decomposed_letters_are_composed_and_searched_folded(api_client, stocked):
     partner = api_client()
-    answer, _seconds = send(
-        partner, "POST", PRODUCTS, PRODUCT | {"name": "آم کا اچار", "name_ur": "ا\u0653م"}
-    )
+    answer, _beyond = send(partner, "POST", PRODUCTS, PRODUCT | {"name": "آم کا اچار", "name_ur": "ا\u0653م"})
     assert answer.json()["name_ur"] == "\u0622م"
     send(partner, "POST", PRODUCTS, PRODUCT | {"sku": "SGR-1", "barcodes": [], "name": "چيني كھلي"})
     found = partner.get(PRODUCTS, {"search": "چینی کھلی"}).json()["results"]
@@ -595,7 +593,7 @@ def test_times_within_the_window_are_taken_whatever_their_offset(api_client, sto
         moment = datetime.now(UTC) - timedelta(hours=hours)
         local = moment + (zone if sign == "+" else -zone)
         text = local.strftime("%Y-%m-%dT%H:%M:%S.%f") + f"{sign}05:30"
-        answer, _seconds = send(
+        answer, _beyond = send(
             api_client(), "POST", DOCUMENTS, SALE | {"occurred_at": text, "reference": f"t{hours}"}
         )
         assert answer.status_code == 201, answer.content
@@ -621,5 +619,5 @@ def test_times_beyond_the_window(api_client, stocked, ago, inner):
 )
 def test_midnight_is_the_store_s_own(api_client, stocked, time_machine, instant, day):
     time_machine.move_to("2026-11-22T06:00:00Z")
-    answer, _seconds = send(api_client(), "POST", DOCUMENTS, SALE | {"occurred_at": instant})
+    answer, _beyond = send(api_client(), "POST", DOCUMENTS, SALE | {"occurred_at": instant})
     assert answer.json()["business_date"] == day
