@@ -139,20 +139,41 @@ def pgbench(
 
 
 # -- COPY -----------------------------------------------------------------------------------------------------------
+PRIMARY = """
+SELECT array_agg(a.attname ORDER BY k.place)
+FROM pg_constraint AS c CROSS JOIN unnest(c.conkey) WITH ORDINALITY AS k (number, place)
+JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.number
+WHERE c.contype = 'p' AND c.conrelid = %s::regclass
+"""
+
+
+def links(connection: psycopg.Connection, table: str) -> list[str]:
+    """Every link that the model of `table` declares, as a foreign key: also those that the database holds by a trigger."""
+    from django.apps import apps
+
+    [model] = [model for model in apps.get_models() if model._meta.db_table == table]
+    made = []
+    for field in model._meta.concrete_fields:
+        if field.is_relation:
+            other = field.related_model._meta.db_table
+            keys = connection.execute(PRIMARY, [other]).fetchone()[0]
+            own = [field.column if key == "id" else key for key in keys]
+            made.append(
+                f"FOREIGN KEY ({', '.join(own)}) REFERENCES {other} ({', '.join(keys)}) DEFERRABLE INITIALLY DEFERRED"
+            )
+    return made
+
+
 @contextlib.contextmanager
 def twin(connection: psycopg.Connection, table: str) -> Iterator[str]:
-    """An empty table like `table` with the same indexes, checks and foreign keys, but without its triggers."""
+    """An empty table like `table` with the same indexes and checks, and its links as foreign keys, but without triggers."""
     name = f"bench_{table}"
     connection.execute(f"DROP TABLE IF EXISTS {name}")
     connection.execute(
         f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES"
         " INCLUDING STORAGE INCLUDING GENERATED INCLUDING IDENTITY)"
     )
-    keys = connection.execute(
-        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass",
-        [table],
-    )
-    for (definition,) in keys.fetchall():
+    for definition in links(connection, table):
         connection.execute(f"ALTER TABLE {name} ADD {definition}")
     options = connection.execute(
         "SELECT reloptions FROM pg_class WHERE oid = %s::regclass", [table]

@@ -5,7 +5,33 @@ ALTER TABLE reports_dailystock SET (fillfactor = 80);
 CREATE OR REPLACE FUNCTION reports_keep_daily_stock() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   behind record;
+  line_count bigint;
+  any_late boolean;
 BEGIN
+  SELECT count(*), bool_or(late) INTO line_count, any_late FROM written;
+  IF line_count = 1 THEN
+    -- The same as below without adding up, which takes twice as long to make ready as all the rest.
+    INSERT INTO reports_dailystock AS d
+        (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
+      SELECT store_id, product_id, business_date, balance_after - quantity,
+             CASE WHEN kind IN ('opening', 'receipt') THEN quantity ELSE 0 END,
+             CASE WHEN kind IN ('sale', 'sale_return') THEN -quantity ELSE 0 END,
+             CASE WHEN kind IN ('opening', 'receipt', 'sale', 'sale_return') THEN 0 ELSE quantity END,
+             balance_after, coalesce(CASE WHEN quantity < 0 THEN line_total ELSE -line_total END, 0),
+             CASE WHEN kind IN ('sale', 'sale_return') THEN -round(quantity * unit_cost, 4) ELSE 0 END,
+             CASE WHEN kind = 'sale' AND line_no = 1 THEN CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END ELSE 0 END,
+             CASE WHEN kind = 'sale' THEN CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END ELSE 0 END
+      FROM written
+    ON CONFLICT (store_id, product_id, business_date) DO UPDATE SET
+      received = d.received + excluded.received,
+      sold = d.sold + excluded.sold,
+      other = d.other + excluded.other,
+      closing = d.closing + excluded.received - excluded.sold + excluded.other,
+      revenue = d.revenue + excluded.revenue,
+      cost = d.cost + excluded.cost,
+      documents = d.documents + excluded.documents,
+      lines = d.lines + excluded.lines;
+  ELSE
   INSERT INTO reports_dailystock AS d
       (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
     SELECT store_id, product_id, business_date, closing - moved, received, sold, moved - received + sold, closing, revenue, cost,
@@ -31,9 +57,10 @@ BEGIN
     cost = d.cost + excluded.cost,
     documents = d.documents + excluded.documents,
     lines = d.lines + excluded.lines;
+  END IF;
 
   -- A late fact (R9): from its day on, each day opens as the one before it closed, and closes by what moved on it.
-  IF EXISTS (SELECT FROM written WHERE late) THEN
+  IF any_late THEN
     FOR behind IN SELECT store_id, product_id, min(business_date) AS since FROM written WHERE late GROUP BY 1, 2 ORDER BY 1, 2 LOOP
       UPDATE reports_dailystock AS d SET opening = chain.closing - chain.moved, closing = chain.closing
       FROM (
