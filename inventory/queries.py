@@ -11,6 +11,7 @@ from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Sum,
 from catalog.models import Pack, Product
 from inventory.models import COSTED, Document, Kind, Movement, Reason, StockLevel
 from stores.models import ApiKey, Store
+from stores.queries import loaded
 
 
 class Named(NamedTuple):
@@ -146,7 +147,7 @@ def items_called(called: Iterable[Called], store: Store, at: datetime | None = N
 
 def made(model, row: list):
     """The row of `model` with the columns that are `SHOWN`; None where there is none."""
-    return None if row[0] is None else model.from_db(connection.alias, SHOWN[model], row)
+    return None if row[0] is None else loaded(model, zip(SHOWN[model], row, strict=True))
 
 
 def state_counts(levels: QuerySet) -> dict[str, int]:

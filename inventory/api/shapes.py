@@ -1,7 +1,5 @@
 """How levels, documents and the ledger are shown to partners."""
 
-from functools import cached_property
-
 from rest_framework import serializers
 
 from inventory.filters import OLD_KINDS
@@ -16,10 +14,11 @@ WITH_SCOPE = "Only for keys with reports:read."
 class Priced(Shown):
     """Leaves out what goods cost for keys that may not see it (R16)."""
 
-    @cached_property
-    def readers(self):
+    def shown_fields(self):
         return [
-            (name, read) for name, read in super().readers if name not in COSTS or self.context["sees_cost"]
+            field
+            for field in super().shown_fields()
+            if field.field_name not in COSTS or self.context["sees_cost"]
         ]
 
 

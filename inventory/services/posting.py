@@ -6,9 +6,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 
 from django.db import (
-    DEFAULT_DB_ALIAS,
     DatabaseError,
     DataError,
     IntegrityError,
@@ -16,7 +16,6 @@ from django.db import (
     connection,
     transaction,
 )
-from django.db.models.base import ModelState
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -41,6 +40,7 @@ from inventory.services.refusals import (
     StoreNotOpen,
 )
 from stores.models import Store
+from stores.queries import loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,103 +239,119 @@ def reverse_document(
 # One statement for any number of documents of one store and any number of lines. Lines are inserted in the order of
 # (product, document, line), which is the order in which the levels are locked: two baskets can never wait for each other
 # (R2). A reference that exists already inserts nothing at all. The values are two texts: so it is one prepared statement,
-# whatever is null in it.
-LINES = """
-WITH d AS (
+# whatever is null in it. What only several documents or lines need is left out where there is one: it is made ready in
+# vain for each sale, and a sale of one line is mostly making ready.
+DOCUMENTS = """
+WITH g AS (
+    SELECT * FROM json_to_recordset(%(documents)s::json)
+      AS given (document_no int, kind text, reference text, fingerprint bytea, occurred_at timestamptz, business_date date, total numeric,
+                line_count int, reason bigint, notes text, reverses bigint, returns bigint, source text, "user" bigint, api_key bigint)
+), d AS (
     INSERT INTO inventory_document
         (store_id, kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason_id, notes,
          reverses_id, returns_id, source, user_id, api_key_id)
     SELECT %(store)s::bigint, kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason, notes,
            reverses, returns, source, "user", api_key
-    FROM json_to_recordset(%(documents)s::json)
-      AS given (kind text, reference text, fingerprint bytea, occurred_at timestamptz, business_date date, total numeric,
-                line_count int, reason bigint, notes text, reverses bigint, returns bigint, source text, "user" bigint,
-                api_key bigint)
-    ORDER BY reference
+    FROM g {by_reference}
     ON CONFLICT (store_id, reference) DO NOTHING
     RETURNING id, store_id, kind, reference, reason_id, occurred_at, recorded_at, business_date
 ), l AS (
     SELECT d.id AS document_id, d.store_id, d.kind, d.reason_id, d.occurred_at, d.recorded_at, d.business_date, given.*
-    FROM d JOIN json_to_recordset(%(lines)s::json)
-      AS given (reference text, document_no int, line_no int, product bigint, quantity numeric, entered_quantity numeric,
-                entered_pack bigint, unit_price numeric, line_total numeric, unit_cost numeric, oversell text, reverses bigint,
-                returns bigint)
-      ON given.reference = d.reference
+    FROM d {join} json_to_recordset(%(lines)s::json)
+      AS given (document_no int, line_no int, product bigint, quantity numeric, entered_quantity numeric, entered_pack bigint,
+                unit_price numeric, line_total numeric, unit_cost numeric, oversell text, reverses bigint, returns bigint)
+      {own}
 ), """
+SEVERAL = {
+    "by_reference": "ORDER BY reference", "join": "JOIN g USING (reference) JOIN", "own": "ON given.document_no = g.document_no",
+}  # fmt: skip
+ONE = {"by_reference": "", "join": "CROSS JOIN", "own": ""}
 # The database posts each line by itself: any kind, and few lines.
-POST = f"""{LINES} m AS (
+LINE_BY_LINE = """m AS (
     INSERT INTO inventory_movement
         (document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product_id, quantity,
          entered_quantity, entered_pack_id, unit_price, line_total, unit_cost, oversell, reverses_id, returns_id)
     SELECT document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product, quantity,
-           entered_quantity, entered_pack, unit_price, line_total, unit_cost, oversell, reverses, returns
-    FROM l ORDER BY product, document_no, line_no
-    RETURNING document_id, id, line_no, unit_cost, cost_estimated, balance_after, average_cost_after, seq, late
-) """  # noqa: S608 - made of the constant above
+           entered_quantity, entered_pack, unit_price, line_total, unit_cost, coalesce(oversell, ''), reverses, returns
+    FROM l {in_order}
+    RETURNING document_id, CASE WHEN line_no = 1 THEN recorded_at END, line_no, id, unit_cost, cost_estimated, balance_after,
+              average_cost_after, seq, late
+) """
 # Many lines: the places and balances of goods that leave at the average are worked out here for all of them, under the lock of
 # their levels, and checked by the database (inventory_post_out). A product of which something else moves too, or that has no
 # level yet or an empty one, goes line by line.
-POST_MANY = f"""{LINES} held AS MATERIALIZED (
-    SELECT level.*, set_config('kiryana.goods_out', 'on', true) AS road
-    FROM (SELECT DISTINCT product FROM l ORDER BY product) AS wanted CROSS JOIN LATERAL (
+TOGETHER = """held AS MATERIALIZED (
+    SELECT level.*, leaves, set_config('kiryana.goods_out', 'on', true) AS road
+    FROM (
+        SELECT product, bool_and(kind IN ('sale', 'wastage', 'own_use', 'supplier_return') AND reverses IS NULL) AS leaves
+        FROM l GROUP BY product ORDER BY product
+    ) AS wanted CROSS JOIN LATERAL (
         SELECT product_id, on_hand, average_cost, cost_estimated, seq, last_business_date FROM inventory_stocklevel
         WHERE store_id = %(store)s::bigint AND product_id = wanted.product FOR UPDATE
     ) AS level
 ), placed AS (
     SELECT l.*, held.*, on_hand + sum(quantity) OVER chained AS balance, seq + row_number() OVER chained AS place,
            greatest(last_business_date, max(business_date) OVER chained) > business_date AS late,
-           coalesce(road = 'on' AND seq > 0 AND bool_and(
-             kind IN ('sale', 'wastage', 'own_use', 'supplier_return') AND reverses IS NULL
-           ) OVER (PARTITION BY product), false) AS together
+           coalesce(leaves AND seq > 0 AND road = 'on', false) AS together
     FROM l LEFT JOIN held ON product_id = product
-    WINDOW chained AS (PARTITION BY product ORDER BY document_no, line_no)
+    WINDOW chained AS (PARTITION BY product {in_order})
 ), m AS (
     INSERT INTO inventory_movement
         (document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product_id, quantity,
          entered_quantity, entered_pack_id, unit_price, line_total, oversell, reverses_id, returns_id, unit_cost, cost_estimated,
          balance_after, average_cost_after, seq, late)
     SELECT document_id, store_id, kind, reason_id, occurred_at, recorded_at, business_date, line_no, product, quantity,
-           entered_quantity, entered_pack, unit_price, line_total, oversell, reverses, returns,
+           entered_quantity, entered_pack, unit_price, line_total, coalesce(oversell, ''), reverses, returns,
            CASE WHEN together THEN average_cost ELSE unit_cost END, together AND cost_estimated, balance, average_cost,
            CASE WHEN together THEN place END, together AND coalesce(late, false)
-    FROM placed ORDER BY product, document_no, line_no
-    RETURNING document_id, id, line_no, unit_cost, cost_estimated, balance_after, average_cost_after, seq, late
-) """  # noqa: S608
+    FROM placed {by_product}
+    RETURNING document_id, CASE WHEN line_no = 1 THEN recorded_at END, line_no, id, unit_cost, cost_estimated, balance_after,
+              average_cost_after, seq, late
+) """
 MANY = 10  # lines from which on it pays
+ANSWER = "SELECT * FROM m"
+ANSWER_OF_SEVERAL = "SELECT m.*, d.reference FROM m JOIN d ON d.id = m.document_id"
 NO_ANSWER = "SELECT FROM d WHERE false"
-ANSWER = """
-SELECT d.reference, d.id, CASE WHEN m.line_no = 1 THEN d.recorded_at END, m.line_no, m.id, m.unit_cost, m.cost_estimated,
-       m.balance_after, m.average_cost_after, m.seq, m.late
-FROM m JOIN d ON d.id = m.document_id
-"""
+
+
+@cache
+def posting(*, several: bool, line: bool, together: bool, answer: bool) -> str:
+    """The statement that posts one document or `several`, a single `line` or more, line by line or `together`."""
+    in_order = "document_no, line_no" if several else "line_no"
+    if together:
+        moved = TOGETHER.format(in_order=f"ORDER BY {in_order}", by_product=f"ORDER BY product, {in_order}")
+    else:
+        moved = LINE_BY_LINE.format(in_order="" if line else f"ORDER BY product, {in_order}")
+    shown = (ANSWER_OF_SEVERAL if several else ANSWER) if answer else NO_ANSWER
+    return DOCUMENTS.format(**(SEVERAL if several else ONE)) + moved + shown
 
 
 def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = True) -> dict[str, list]:
-    """Inserts the documents with all their lines in one statement; returns what was written (see ANSWER) by reference.
+    """Inserts the documents with all their lines in one statement; returns what was written of each by reference.
 
-    Those whose reference exists already are left out. References must differ. The statement is a transaction of its own,
-    or a part of the caller's. An import that has no use for the thousands of lines it wrote goes without an `answer`.
+    That is of each line: document, when it was recorded (with line 1), line_no, id, unit_cost, cost_estimated, balance_after,
+    average_cost_after, seq, late. Documents whose reference exists already are left out. References must differ. The statement is a transaction of its
+    own, or a part of the caller's. An import that has no use for the thousands of lines it wrote goes without an `answer`.
     """
-    documents, lines = [], []
+    documents, lines, several = [], [], len(drafts) > 1
     for number, draft in enumerate(drafts):
         said = draft.document
         reason = said["reason"].pk if said["reason"] else None
-        documents.append(said | {"reason": reason, "line_count": len(draft.rows)})
-        lines += [row | {"reference": said["reference"], "document_no": number} for row in draft.rows]
-    given = {
-        "store": str(store.pk),
-        "documents": json.dumps(documents, default=as_text),
-        "lines": json.dumps(lines, default=as_text),
-    }
-    statement = POST_MANY if len(lines) >= MANY else POST
+        own = {"document_no": number}
+        documents.append(said | own | {"reason": reason, "line_count": len(draft.rows)})
+        lines += [row | own for row in draft.rows]
+    given = {"store": str(store.pk), "documents": as_json(documents), "lines": as_json(lines)}
+    statement = posting(several=several, line=len(lines) == 1, together=len(lines) >= MANY, answer=answer)
     with connection.prepared() as cursor:
+        cursor.execute(statement, given)
         if not answer:
-            cursor.execute(statement + NO_ANSWER, given)
             return {}
-        cursor.execute(statement + ANSWER, given)
-        answers = {}
-        for reference, *values in cursor.fetchall():
-            answers.setdefault(reference, []).append(values)
+        rows = cursor.fetchall()
+    if not several:
+        return {drafts[0].document["reference"]: rows} if rows else {}
+    answers = {}
+    for *values, reference in rows:
+        answers.setdefault(reference, []).append(values)
     return answers
 
 
@@ -347,6 +363,12 @@ def by_itself():
     return transaction.atomic() if connection.in_atomic_block else nullcontext()
 
 
+def as_json(rows: Iterable[dict]) -> str:
+    """Rows for json_to_recordset, without what is null: a missing name is read as null in half the time."""
+    given = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    return json.dumps(given, default=as_text, separators=(",", ":"))
+
+
 def as_text(value) -> str:
     """What JSON has no form for, as PostgreSQL reads it."""
     return "\\x" + value.hex() if isinstance(value, bytes) else str(value)
@@ -356,8 +378,8 @@ def as_posted(store: Store, draft: Draft, answer: list) -> Posted:
     """The document and movements that the database has just written, without asking it again."""
     given, reason = draft.document, draft.document["reason"]
     document_id = answer[0][0]
+    recorded_at = next(recorded for _document, recorded, *_rest in answer if recorded)
     added = {line_no: values for _document, _recorded, line_no, *values in answer}
-    recorded_at = next(recorded for _document, recorded, line_no, *_values in answer if line_no == 1)
     common = {
         "store_id": store.id,
         "kind": given["kind"],
@@ -366,7 +388,7 @@ def as_posted(store: Store, draft: Draft, answer: list) -> Posted:
         "recorded_at": recorded_at,
         "business_date": given["business_date"],
     }
-    document = made(Document, common | {
+    document = loaded(Document, common | {
         "id": document_id, "line_count": len(answer), "reference": given["reference"], "fingerprint": given["fingerprint"],
         "total": given["total"], "notes": given["notes"], "source": given["source"], "reverses_id": given["reverses"],
         "returns_id": given["returns"], "user_id": given["user"], "api_key_id": given["api_key"],
@@ -375,7 +397,7 @@ def as_posted(store: Store, draft: Draft, answer: list) -> Posted:
     movements = []
     for row in draft.rows:
         pk, unit_cost, cost_estimated, balance_after, average_cost_after, seq, late = added[row["line_no"]]
-        movement = made(Movement, common | {
+        movement = loaded(Movement, common | {
             "id": pk, "document_id": document_id, "line_no": row["line_no"], "product_id": row["product"],
             "quantity": row["quantity"], "entered_quantity": row["entered_quantity"], "entered_pack_id": row["entered_pack"],
             "unit_price": row["unit_price"], "line_total": row["line_total"], "oversell": row["oversell"],
@@ -386,18 +408,6 @@ def as_posted(store: Store, draft: Draft, answer: list) -> Posted:
         know(movement, document=document, store=store, reason=reason)
         movements.append(movement)
     return Posted(document, movements)
-
-
-def made(model, values: dict):
-    """The row of `model` with these values by column, as if it had been read; as unpickling makes one, past __init__.
-
-    A batch makes a thousand of them, and __init__ would take as long as all else that Python does with one.
-    """
-    row = model.__new__(model)
-    row._state = ModelState()
-    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
-    row.__dict__ |= values
-    return row
 
 
 def know(row: Document | Movement, **related) -> None:

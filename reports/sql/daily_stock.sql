@@ -32,31 +32,31 @@ BEGIN
       documents = d.documents + excluded.documents,
       lines = d.lines + excluded.lines;
   ELSE
-  INSERT INTO reports_dailystock AS d
-      (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
-    SELECT store_id, product_id, business_date, closing - moved, received, sold, moved - received + sold, closing, revenue, cost,
-           documents, lines
-    FROM (
-      SELECT store_id, product_id, business_date, sum(quantity) AS moved,
-             coalesce(sum(quantity) FILTER (WHERE kind IN ('opening', 'receipt')), 0) AS received,
-             coalesce(-sum(quantity) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS sold,
-             coalesce(sum(CASE WHEN quantity < 0 THEN line_total ELSE -line_total END), 0) AS revenue,
-             coalesce(-sum(round(quantity * unit_cost, 4)) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS cost,
-             coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale' AND line_no = 1), 0) AS documents,
-             coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale'), 0) AS lines,
-             (array_agg(balance_after ORDER BY seq DESC))[1] AS closing
-      FROM written GROUP BY store_id, product_id, business_date
-    ) AS day
-    ORDER BY store_id, product_id, business_date
-  ON CONFLICT (store_id, product_id, business_date) DO UPDATE SET
-    received = d.received + excluded.received,
-    sold = d.sold + excluded.sold,
-    other = d.other + excluded.other,
-    closing = d.closing + excluded.received - excluded.sold + excluded.other,
-    revenue = d.revenue + excluded.revenue,
-    cost = d.cost + excluded.cost,
-    documents = d.documents + excluded.documents,
-    lines = d.lines + excluded.lines;
+    INSERT INTO reports_dailystock AS d
+        (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
+      SELECT store_id, product_id, business_date, closing - moved, received, sold, moved - received + sold, closing, revenue, cost,
+             documents, lines
+      FROM (
+        SELECT store_id, product_id, business_date, sum(quantity) AS moved,
+               coalesce(sum(quantity) FILTER (WHERE kind IN ('opening', 'receipt')), 0) AS received,
+               coalesce(-sum(quantity) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS sold,
+               coalesce(sum(CASE WHEN quantity < 0 THEN line_total ELSE -line_total END), 0) AS revenue,
+               coalesce(-sum(round(quantity * unit_cost, 4)) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS cost,
+               coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale' AND line_no = 1), 0) AS documents,
+               coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale'), 0) AS lines,
+               (array_agg(balance_after ORDER BY seq DESC))[1] AS closing
+        FROM written GROUP BY store_id, product_id, business_date
+      ) AS day
+      ORDER BY store_id, product_id, business_date
+    ON CONFLICT (store_id, product_id, business_date) DO UPDATE SET
+      received = d.received + excluded.received,
+      sold = d.sold + excluded.sold,
+      other = d.other + excluded.other,
+      closing = d.closing + excluded.received - excluded.sold + excluded.other,
+      revenue = d.revenue + excluded.revenue,
+      cost = d.cost + excluded.cost,
+      documents = d.documents + excluded.documents,
+      lines = d.lines + excluded.lines;
   END IF;
 
   -- A late fact (R9): from its day on, each day opens as the one before it closed, and closes by what moved on it.

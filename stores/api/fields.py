@@ -165,52 +165,78 @@ class Shown(serializers.ModelSerializer):
     """A serializer for answers alone: how each field is read of a row is worked out once, not for each row."""
 
     def to_representation(self, row):
-        return {name: read(row) for name, read in self.readers}
+        shape, simple, values_of, numbers, others = self.reading
+        shown = shape.copy()
+        shown.update(zip(simple, values_of(row)))  # noqa: B905  (twice as fast; both are of one length)
+        for name, step, show in numbers:
+            if (number := shown[name]) is not None:
+                # With no more than 6 decimals str() writes no exponent, in a third of the time.
+                shown[name] = str(number) if number.same_quantum(step) else show(number)
+        for name, read in others:
+            shown[name] = read(row)
+        return shown
+
+    def shown_fields(self) -> list[serializers.Field]:
+        """The fields that are shown, in their order."""
+        return list(self._readable_fields)
 
     @cached_property
-    def readers(self) -> list[tuple[str, Callable]]:
-        return [(field.field_name, reader_of(field)) for field in self._readable_fields]
+    def reading(self) -> tuple:
+        """(all names in order, names that are read at once, how, (name, last decimal, other way) of numbers, (name, how) of others)."""
+        fields = self.shown_fields()
+        simple = [field for field in fields if is_simple(field)]
+        numbers = [
+            (field.field_name, Decimal(1).scaleb(-field.decimal_places), field.to_representation)
+            for field in simple
+            if type(field) is serializers.DecimalField
+        ]
+        others = [(field.field_name, reader_of(field)) for field in fields if not is_simple(field)]
+        return (
+            dict.fromkeys(field.field_name for field in fields),
+            [field.field_name for field in simple],
+            attrgetter(*(field.source for field in simple)),
+            numbers,
+            others,
+        )
 
 
 AS_IT_IS = (
     serializers.IntegerField,
+    serializers.BigIntegerField,
     serializers.BooleanField,
     serializers.CharField,
     serializers.ChoiceField,
 )
 
 
+def is_simple(field: serializers.Field) -> bool:
+    """Whether `field` shows what stands in the row: numbers and words, without a detour and without a default."""
+    return (
+        type(field) in (*AS_IT_IS, serializers.DecimalField)
+        and field.source != "*"
+        and field.default is empty
+    )
+
+
 def reader_of(field: serializers.Field) -> Callable:
-    """What `field` shows of a row, as REST framework would; numbers and words without a detour."""
+    """What any other `field` shows of a row, as REST framework would."""
     if isinstance(field, serializers.SerializerMethodField):
         return getattr(field.parent, field.method_name)
-    get = attrgetter(field.source) if field.source != "*" else field.get_attribute
-    if type(field) is serializers.DecimalField:
-        step, other = Decimal(1).scaleb(-field.decimal_places), field.to_representation
-
-        def read(row):
-            number = get(row)
-            if number is None:
-                return None
-            # With no more than 6 decimals str() writes no exponent, in a third of the time.
-            return str(number) if number.same_quantum(step) else other(number)
-
-    elif type(field) not in AS_IT_IS:
-        get, show = field.get_attribute, field.to_representation
-
-        def read(row):
-            value = get(row)
-            return None if value is None else show(value)
-
-    elif field.default is empty:
-        read = get
-    else:
+    get, show = field.get_attribute, field.to_representation
+    if type(field) in AS_IT_IS and field.default is not empty:
+        get = attrgetter(field.source)
 
         def read(row):
             try:
                 return get(row)
             except AttributeError:  # what it should be of is None
                 return field.default
+
+        return read
+
+    def read(row):
+        value = get(row)
+        return None if value is None else show(value)
 
     return read
 

@@ -8,9 +8,10 @@
 -- counts from the beginning again: `manage.py prepare` then moves the offset, so that the feed goes on where it was.
 CREATE SEQUENCE IF NOT EXISTS stores_change_offset MINVALUE 0 START WITH 0 NO CYCLE;
 
--- The place in the feed of what this transaction changes.
+-- The place in the feed of what this transaction changes. Without FROM it becomes a part of the statement that it is a default in,
+-- and is no query of its own for each change.
 CREATE OR REPLACE FUNCTION stores_moment() RETURNS bigint LANGUAGE sql VOLATILE AS $$
-  SELECT last_value + pg_current_xact_id()::text::bigint FROM stores_change_offset
+  SELECT coalesce(pg_sequence_last_value('stores_change_offset'), 0) + pg_current_xact_id()::text::bigint
 $$;
 
 -- Changes before it are settled for the statement that asks. STABLE matters: the horizon must be that of the very snapshot
