@@ -12,27 +12,36 @@
 -- Why no figure is lost between a posting and the job that sums up. A posting that writes a day of yesterday (UTC) or later does
 -- nothing more than to compare two dates: no such day is closed. Nor is it while that posting is still running, however long
 -- that takes, because the job reads the clock first and then waits for all who write to daily stock at that moment
--- (reports.services.close_days). A posting that writes an older day locks its store's row of reports_closeddays for share, and
--- the job locks it for update: either the job sees what was written, or the posting sees that the day is closed, and notes it.
+-- (reports.services.close_days). A posting that writes an older day locks its store's row of reports_closeddays for share before
+-- it does, and the job locks it for update: either the job sees what was written, or the posting sees that the day is closed, and
+-- notes it.
 
-CREATE OR REPLACE FUNCTION reports_note_late() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  day reports_dailystock%ROWTYPE := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
-  closed date;
+-- Holds these stores' rows against the job, until this transaction ends. What is read after it is what the job has left.
+CREATE OR REPLACE FUNCTION reports_hold_closed_days(stores bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  -- That a late fact moves the opening and closing of later days concerns no sum. Asked here: a condition of the trigger is made
-  -- ready for every sale.
-  IF TG_OP = 'UPDATE' AND (OLD.documents, OLD.lines, OLD.sold, OLD.revenue, OLD.cost)
-      IS NOT DISTINCT FROM (NEW.documents, NEW.lines, NEW.sold, NEW.revenue, NEW.cost) THEN
-    RETURN NULL;
-  END IF;
   -- A snapshot from before the lock could miss that the day was closed.
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'Days that are over are written to in read committed transactions only.'
       USING ERRCODE = 'invalid_transaction_state';
   END IF;
-  SELECT upto INTO closed FROM reports_closeddays WHERE store_id = day.store_id FOR SHARE;
-  IF day.business_date <= closed THEN
+  PERFORM FROM reports_closeddays WHERE store_id = ANY(stores) ORDER BY store_id FOR SHARE;
+END $$;
+
+-- Who corrects daily stock by itself (rebuild_daily_stock); what is posted notes its late figures beside it, in daily_stock.sql.
+CREATE OR REPLACE FUNCTION reports_note_late() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  day reports_dailystock%ROWTYPE := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+  IF day.business_date >= (clock_timestamp() AT TIME ZONE 'UTC')::date - 1 THEN
+    RETURN NULL;
+  END IF;
+  -- That the opening and closing of a day are others concerns no sum.
+  IF TG_OP = 'UPDATE' AND (OLD.documents, OLD.lines, OLD.sold, OLD.revenue, OLD.cost)
+      IS NOT DISTINCT FROM (NEW.documents, NEW.lines, NEW.sold, NEW.revenue, NEW.cost) THEN
+    RETURN NULL;
+  END IF;
+  PERFORM reports_hold_closed_days(ARRAY[day.store_id]);
+  IF day.business_date <= (SELECT upto FROM reports_closeddays WHERE store_id = day.store_id) THEN
     INSERT INTO reports_latefigures (store_id, product_id, business_date, documents, lines, sold, revenue, cost)
       VALUES (
         day.store_id, day.product_id, day.business_date,
@@ -45,16 +54,13 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- A sale of today pays for the comparison of the date alone. Nobody changes the key of a day.
+-- Nobody changes the key of a day.
 CREATE OR REPLACE TRIGGER daily_stock_late_new AFTER INSERT ON reports_dailystock
-  FOR EACH ROW WHEN (NEW.business_date < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1)
-  EXECUTE FUNCTION reports_note_late();
+  FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION reports_note_late();
 CREATE OR REPLACE TRIGGER daily_stock_late_change AFTER UPDATE ON reports_dailystock
-  FOR EACH ROW WHEN (NEW.business_date < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1)
-  EXECUTE FUNCTION reports_note_late();
+  FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION reports_note_late();
 CREATE OR REPLACE TRIGGER daily_stock_late_gone AFTER DELETE ON reports_dailystock
-  FOR EACH ROW WHEN (OLD.business_date < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1)
-  EXECUTE FUNCTION reports_note_late();
+  FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION reports_note_late();
 
 -- The newest day that may be closed now. An hour of slack: clocks are set back at times.
 CREATE OR REPLACE FUNCTION reports_closable() RETURNS date LANGUAGE sql VOLATILE AS $$

@@ -7,9 +7,11 @@ DECLARE
   behind record;
   line_count bigint;
   any_late boolean;
+  is_old boolean;  -- of a day that may have been summed up already (closed_days.sql)
 BEGIN
-  SELECT count(*), bool_or(late) INTO line_count, any_late FROM written;
-  IF line_count = 1 THEN
+  SELECT count(*), bool_or(late), min(business_date) < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1
+    INTO line_count, any_late, is_old FROM written;
+  IF line_count = 1 AND NOT is_old AND NOT any_late THEN
     -- The same as below without adding up, which takes twice as long to make ready as all the rest.
     INSERT INTO reports_dailystock AS d
         (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
@@ -31,23 +33,28 @@ BEGIN
       cost = d.cost + excluded.cost,
       documents = d.documents + excluded.documents,
       lines = d.lines + excluded.lines;
-  ELSE
+    RETURN NULL;
+  END IF;
+
+  IF is_old THEN
+    PERFORM reports_hold_closed_days(ARRAY(SELECT DISTINCT store_id FROM written ORDER BY store_id));
+  END IF;
+  WITH day AS (
+    SELECT store_id, product_id, business_date, sum(quantity) AS moved,
+           coalesce(sum(quantity) FILTER (WHERE kind IN ('opening', 'receipt')), 0) AS received,
+           coalesce(-sum(quantity) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS sold,
+           coalesce(sum(CASE WHEN quantity < 0 THEN line_total ELSE -line_total END), 0) AS revenue,
+           coalesce(-sum(round(quantity * unit_cost, 4)) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS cost,
+           coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale' AND line_no = 1), 0) AS documents,
+           coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale'), 0) AS lines,
+           (array_agg(balance_after ORDER BY seq DESC))[1] AS closing
+    FROM written GROUP BY store_id, product_id, business_date
+  ), kept AS (
     INSERT INTO reports_dailystock AS d
         (store_id, product_id, business_date, opening, received, sold, other, closing, revenue, cost, documents, lines)
       SELECT store_id, product_id, business_date, closing - moved, received, sold, moved - received + sold, closing, revenue, cost,
              documents, lines
-      FROM (
-        SELECT store_id, product_id, business_date, sum(quantity) AS moved,
-               coalesce(sum(quantity) FILTER (WHERE kind IN ('opening', 'receipt')), 0) AS received,
-               coalesce(-sum(quantity) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS sold,
-               coalesce(sum(CASE WHEN quantity < 0 THEN line_total ELSE -line_total END), 0) AS revenue,
-               coalesce(-sum(round(quantity * unit_cost, 4)) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS cost,
-               coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale' AND line_no = 1), 0) AS documents,
-               coalesce(sum(CASE WHEN reverses_id IS NULL THEN 1 ELSE -1 END) FILTER (WHERE kind = 'sale'), 0) AS lines,
-               (array_agg(balance_after ORDER BY seq DESC))[1] AS closing
-        FROM written GROUP BY store_id, product_id, business_date
-      ) AS day
-      ORDER BY store_id, product_id, business_date
+      FROM day ORDER BY store_id, product_id, business_date
     ON CONFLICT (store_id, product_id, business_date) DO UPDATE SET
       received = d.received + excluded.received,
       sold = d.sold + excluded.sold,
@@ -56,8 +63,12 @@ BEGIN
       revenue = d.revenue + excluded.revenue,
       cost = d.cost + excluded.cost,
       documents = d.documents + excluded.documents,
-      lines = d.lines + excluded.lines;
-  END IF;
+      lines = d.lines + excluded.lines
+  )
+  INSERT INTO reports_latefigures (store_id, product_id, business_date, documents, lines, sold, revenue, cost)
+    SELECT store_id, product_id, business_date, documents, lines, sold, revenue, cost
+    FROM day JOIN reports_closeddays USING (store_id) WHERE is_old AND business_date <= upto
+    ORDER BY store_id, product_id, business_date;
 
   -- A late fact (R9): from its day on, each day opens as the one before it closed, and closes by what moved on it.
   IF any_late THEN
