@@ -138,6 +138,9 @@ TEMPLATES = [
 STATEMENT_TIMEOUT = os.environ.get("STATEMENT_TIMEOUT", "0")
 LOCK_TIMEOUT = os.environ.get("LOCK_TIMEOUT", "0")
 IDLE_TIMEOUT = "60s"  # of an open transaction in which nothing happens
+# The few statements of a sale that stay prepared look everything up by its key, whatever they are asked: one plan for all of it.
+# Left to itself PostgreSQL takes that plan for the dearer one where a statement has lists in it, and makes a new one each time.
+PLAN_CACHE_MODE = os.environ.get("PLAN_CACHE_MODE", "auto")
 # The web process goes through POOLER_URL where there is one (kiryana/wsgi.py sets POOLED). Commands, jobs and migrations
 # need sessions of their own: they never do.
 POOLED = flag("POOLED") and bool(os.environ.get("POOLER_URL"))
@@ -169,11 +172,12 @@ def database(variable: str, default: str = "") -> dict:
 
 
 def limit(database: dict, **more) -> None:
-    """Gives each session of `database` the limits of this process, and what else is named."""
+    """Gives each session of `database` the limits of this process, its way of planning, and what else is named."""
     limits = {
         "statement_timeout": STATEMENT_TIMEOUT,
         "lock_timeout": LOCK_TIMEOUT,
         "idle_in_transaction_session_timeout": IDLE_TIMEOUT,
+        "plan_cache_mode": PLAN_CACHE_MODE,
     }
     given = database["OPTIONS"].get("options", "")
     said = [f"-c {name}={value}" for name, value in (limits | more).items()]

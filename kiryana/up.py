@@ -303,6 +303,7 @@ class System:
         self.environment["REPLICA_URL"] = self.replica.follow(self.cluster)
 
     def start_children(self, listener: socket.socket) -> None:
+        """Name all that has to run, and start the web process."""
         self.logs.mkdir(exist_ok=True)
         options = {"env": self.environment | {"PORT": str(self.port)}}
         # What a web process is, kiryana/serve.py says, here and in the container.
@@ -315,8 +316,7 @@ class System:
             Child("worker", worker, self.logs / "worker.log", **options),
             Child("webhooks", webhooks, self.logs / "webhooks.log", **options),
         ]
-        for child in self.children:
-            child.start()
+        self.children[0].start()
         self.write_state()
 
     def answers(self) -> bool:
@@ -341,6 +341,9 @@ class System:
             if time.monotonic() > deadline:
                 raise Refused(f"The system does not become ready.\n{self.children[0].last_words()}")
             time.sleep(0.1)
+        # They do their work later anyway: beside the web process they would keep people waiting for its first page.
+        for child in self.children[1:]:
+            child.start()
         self.ready = True
         self.write_state()
 

@@ -35,7 +35,10 @@ store_pages = [
     path("documents/<int:pk>/return/", documents.customer_return, name="customer_return"),
 ]
 
+# They are tried in this order, so what tills and monitors ask all day stands first.
 urlpatterns = [
+    path("api/v1/", include("kiryana.api.routes")),
+    nowhere,
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("", stores.home, name="home"),
@@ -60,8 +63,6 @@ urlpatterns = [
         stores.developers_retry,
         name="developers_retry",
     ),
-    path("api/v1/", include("kiryana.api.routes")),
-    nowhere,
     path("docs", docs, name="docs"),
     path("admin/", admin.site.urls),
 ]

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kiryana.settings")
 os.environ.setdefault("STATEMENT_TIMEOUT", "5s")
 os.environ.setdefault("LOCK_TIMEOUT", "3s")
+os.environ.setdefault("PLAN_CACHE_MODE", "force_generic_plan")
 os.environ.setdefault("POOLED", "1")  # where POOLER_URL names a pooler
 
 from django.core.wsgi import get_wsgi_application

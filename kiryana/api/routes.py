@@ -42,6 +42,8 @@ class Nowhere(APIView):
 
 app_name = "api"
 urlpatterns = [
+    path("documents/", DocumentViews.as_view(LIST | ADD), name="documents"),
+    path("documents/batch/", DocumentViews.as_view({"post": "batch"}), name="document_batch"),
     path("me/", MeView.as_view(ONE), name="me"),
     path("products/", ProductViews.as_view(LIST | ADD), name="products"),
     path("products/lookup/", ProductViews.as_view({"get": "lookup"}), name="product_lookup"),
@@ -53,8 +55,6 @@ urlpatterns = [
     re_path(rf"^inventory/{STORE}/{SKU}/\Z", LevelViews.as_view(ONE | CHANGE), name="level"),
     path("movements/", MovementViews.as_view(LIST | ADD), name="movements"),
     re_path(rf"^movements/{ID}/\Z", MovementViews.as_view(ONE), name="movement"),
-    path("documents/", DocumentViews.as_view(LIST | ADD), name="documents"),
-    path("documents/batch/", DocumentViews.as_view({"post": "batch"}), name="document_batch"),
     re_path(rf"^documents/{ID}/\Z", DocumentViews.as_view(ONE), name="document"),
     re_path(
         rf"^documents/{ID}/reverse/\Z", DocumentViews.as_view({"post": "reverse"}), name="document_reverse"

@@ -131,6 +131,7 @@ def pgbench(
     done = subprocess.run(
         [tool, "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)), *length, "-f", file, url],
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        env=os.environ | {"PGOPTIONS": "-c plan_cache_mode=force_generic_plan"},  # as the web process has it
     )  # fmt: skip
     rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
     if done.returncode or rate is None or "number of failed transactions: 0 " not in done.stdout:
