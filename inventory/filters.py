@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import django_filters
-from django.db.models import Q
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from catalog.filters import CategoryFilter
@@ -11,6 +11,7 @@ from catalog.models import Product
 from inventory.models import Document, Kind, Movement, StockLevel
 from stores.filters import DayFilter, InstantFilter
 from stores.models import Store
+from stores.queries import one_of
 
 # The first system's word for a receipt stays valid.
 OLD_KINDS = {"stock_in": Kind.RECEIPT}
@@ -47,6 +48,29 @@ class SkuFilter(django_filters.CharFilter):
         return queryset.filter(product__in=list(Product.objects.filter(sku=value))) if value else queryset
 
 
+def one_store(request) -> Store | None:
+    """The only store that the list of this request is about: then its own keys lead to its rows."""
+    return request.parser_context["view"].one_store
+
+
+class SkuOfLinesFilter(SkuFilter):
+    """The lines of a product by its SKU. In many stores there are two roads to them, and the planner does not know which is short:
+    back through the ledger until a page is full, or all lines of the product."""
+
+    MANY = 20_000
+
+    def filter(self, queryset, value):
+        rows = super().filter(queryset, value)
+        if not value or one_store(self.parent.request):
+            return rows
+        levels = StockLevel.objects.for_key(self.parent.request.auth).filter(product__sku=value, seq__gt=0)
+        lines = dict(levels.values_list("store", "seq"))
+        if sum(lines.values()) > self.MANY:
+            return rows
+        product = list(Product.objects.filter(sku=value))
+        return queryset.filter(one_of(Movement.objects.filter(store__in=lines, product__in=product)))
+
+
 class LevelFilter(django_filters.FilterSet):
     store = StoreFilter()
     sku = SkuFilter()
@@ -70,6 +94,24 @@ class HappenedFilter(InstantFilter):
             edge = value.date() + timedelta(days=-1 if self.lookup_expr == "gte" else 1)
             queryset = queryset.filter(**{f"business_date__{self.lookup_expr}": edge})
         return super().filter(queryset, value)
+
+
+class SinceFilter(HappenedFilter):
+    """The lines of the ledger since an instant. Of many stores they are the newest ones: where they fill pages, they are read back
+    from the newest. The planner cannot know, it takes day and instant for two conditions and expects next to nothing."""
+
+    PAGES = 1000  # lines; fewer are named one by one
+
+    def filter(self, queryset, value):
+        if not value or one_store(self.parent.request):
+            return super().filter(queryset, value)
+        found = super().filter(Movement.objects.for_key(self.parent.request.auth), value)
+        found = list(found.values_list("pk", flat=True)[: self.PAGES])
+        if len(found) < self.PAGES:
+            return queryset.filter(pk__in=found)
+        # Not by the column itself: of this nothing is expected, and any other way than back through the rows looks dearer.
+        happened = ExpressionWrapper(F("occurred_at") + Value(timedelta(0)), output_field=DateTimeField())
+        return queryset.alias(happened=happened).filter(happened__gte=value)
 
 
 class LedgerFilter(django_filters.FilterSet):
@@ -98,7 +140,8 @@ class DocumentFilter(LedgerFilter):
 
 
 class MovementFilter(LedgerFilter):
-    sku = SkuFilter()
+    sku = SkuOfLinesFilter()
+    occurred_from = SinceFilter(field_name="occurred_at", lookup_expr="gte")
     reference = django_filters.CharFilter(method="by_reference", max_length=100, label=_("of the document"))
 
     class Meta:

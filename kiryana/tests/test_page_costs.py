@@ -187,6 +187,28 @@ def test_a_report_of_what_lies_in_all_stores_reads_sums_and_no_level(chain, name
     assert sum(rows for _whole, rows in told) == 0
 
 
+@pytest.mark.parametrize(
+    ("query", "shown", "most"),
+    [
+        # Levels and all lines of the product in 50 stores, and then a page of them with their documents.
+        (f"sku={sku(1)}", 50, SIZE.stores * SIZE.rounds + 700),
+        ("occurred_from={month}T00:00:00Z", 50, 1_500),
+        ("occurred_from={tomorrow}T00:00:00Z", 0, 50),
+    ],
+)
+def test_a_list_of_all_stores_reads_no_more_than_what_it_is_asked_for(chain, query, shown, most):
+    _key, secret = create_key(name="Chain", scopes=ApiKey.Scope.values, all_stores=True)
+    today = timezone.now().date()
+    query = query.format(month=today - timedelta(60), tomorrow=today + timedelta(3))
+    client = Client(headers={"x-api-key": secret})
+    status, heard = asked(client, f"/api/v1/movements/?{query}")
+    assert status == 200
+    assert len(client.get(f"/api/v1/movements/?{query}").json()["results"]) == shown
+    told = [explained(statement, params) for statement, params in heard]
+    assert [whole for whole, _rows in told if whole] == []
+    assert sum(rows for _whole, rows in told) <= most
+
+
 def test_reading_the_ledger_from_end_to_end_is_seen(chain):
     whole, rows = explained("SELECT count(*) FROM inventory_movement WHERE quantity < %s", [-5])
     assert (whole, rows) == (["inventory_movement"], SIZE.movements)
