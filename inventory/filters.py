@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import django_filters
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
+from django.db.models.functions import Random
 from django.utils.translation import gettext_lazy as _
 
 from catalog.filters import CategoryFilter
@@ -57,7 +58,7 @@ class SkuOfLinesFilter(SkuFilter):
     """The lines of a product by its SKU. In many stores there are two roads to them, and the planner does not know which is short:
     back through the ledger until a page is full, or all lines of the product."""
 
-    MANY = 20_000
+    MANY = 8_000  # about where both are as long, with 20 million lines in all
 
     def filter(self, queryset, value):
         rows = super().filter(queryset, value)
@@ -66,7 +67,8 @@ class SkuOfLinesFilter(SkuFilter):
         levels = StockLevel.objects.for_key(self.parent.request.auth).filter(product__sku=value, seq__gt=0)
         lines = dict(levels.values_list("store", "seq"))
         if sum(lines.values()) > self.MANY:
-            return rows
+            # Not by several processes at once: starting them takes longer, and each reads ahead of what the page shows.
+            return rows.alias(alone=Random()).filter(alone__gte=0)
         product = list(Product.objects.filter(sku=value))
         return queryset.filter(one_of(Movement.objects.filter(store__in=lines, product__in=product)))
 
