@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import django_filters
-from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
+from django.db.models import ExpressionWrapper, F, Q, Value
 from django.db.models.functions import Random
 from django.utils.translation import gettext_lazy as _
 
@@ -98,22 +98,45 @@ class HappenedFilter(InstantFilter):
         return super().filter(queryset, value)
 
 
-class SinceFilter(HappenedFilter):
-    """The lines of the ledger since an instant. Of many stores they are the newest ones: where they fill pages, they are read back
-    from the newest. The planner cannot know, it takes day and instant for two conditions and expects next to nothing."""
+PAGES = 1000  # lines; fewer are named one by one
 
-    PAGES = 1000  # lines; fewer are named one by one
+
+def since(queryset, fitting, name: str, value):
+    """The lines of `queryset` whose `name` is `value` or later; `fitting` are all such lines. Of many stores they are the newest ones:
+    where they fill pages, they are read back from the newest, which the planner would leave undone."""
+    # In the order of the index of days: the ledger itself begins with its oldest lines.
+    fitting = fitting.order_by("store", "business_date", "pk")
+    found = list(fitting.values_list("pk", flat=True)[:PAGES])
+    if len(found) < PAGES:
+        return queryset.filter(pk__in=found)
+    # Not by the column itself: the planner takes a day and an instant for two conditions and expects next to nothing.
+    own = type(queryset.model._meta.get_field(name))()
+    moved = ExpressionWrapper(F(name) + Value(timedelta(0)), output_field=own)
+    return queryset.alias(**{f"own_{name}": moved}).filter(**{f"own_{name}__gte": value})
+
+
+class SinceFilter(HappenedFilter):
+    """The lines of the ledger since an instant."""
 
     def filter(self, queryset, value):
-        if not value or one_store(self.parent.request):
+        request = self.parent.request
+        if not value or one_store(request):
             return super().filter(queryset, value)
-        found = super().filter(Movement.objects.for_key(self.parent.request.auth), value)
-        found = list(found.values_list("pk", flat=True)[: self.PAGES])
-        if len(found) < self.PAGES:
-            return queryset.filter(pk__in=found)
-        # Not by the column itself: of this nothing is expected, and any other way than back through the rows looks dearer.
-        happened = ExpressionWrapper(F("occurred_at") + Value(timedelta(0)), output_field=DateTimeField())
-        return queryset.alias(happened=happened).filter(happened__gte=value)
+        return since(
+            queryset, super().filter(Movement.objects.for_key(request.auth), value), "occurred_at", value
+        )
+
+
+class SinceDayFilter(DayFilter):
+    """The lines of the ledger since a business date."""
+
+    def filter(self, queryset, value):
+        request = self.parent.request
+        if not value or one_store(request):
+            return super().filter(queryset, value)
+        return since(
+            queryset, super().filter(Movement.objects.for_key(request.auth), value), "business_date", value
+        )
 
 
 class LedgerFilter(django_filters.FilterSet):
@@ -144,6 +167,7 @@ class DocumentFilter(LedgerFilter):
 class MovementFilter(LedgerFilter):
     sku = SkuOfLinesFilter()
     occurred_from = SinceFilter(field_name="occurred_at", lookup_expr="gte")
+    business_date_from = SinceDayFilter(field_name="business_date", lookup_expr="gte")
     reference = django_filters.CharFilter(method="by_reference", max_length=100, label=_("of the document"))
 
     class Meta:

@@ -7,7 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from inventory.filters import SinceFilter, SkuOfLinesFilter
+from inventory import filters
+from inventory.filters import SkuOfLinesFilter
 from inventory.models import Document, Kind, LowStockAlert, Movement, StockLevel
 from inventory.services import MAX_LINES
 from stores.models import Store
@@ -294,7 +295,7 @@ def test_lists_over_stores_page_through_every_row_once_by_either_road(
 ):
     """Rows that are few are looked up and then paged, of many the ledger is read back: both give the same pages."""
     monkeypatch.setattr(SkuOfLinesFilter, "MANY", 1000 if few else 0)
-    monkeypatch.setattr(SinceFilter, "PAGES", 1000 if few else 1)
+    monkeypatch.setattr(filters, "PAGES", 1000 if few else 1)
     now = timezone.now()
     for number in range(5):
         where = [store, other_store][number % 2]
@@ -307,6 +308,9 @@ def test_lists_over_stores_page_through_every_row_once_by_either_road(
         "movements/?sku=GHE-0001": Movement.objects.filter(product=ghee),
         f"movements/?occurred_from={since:%Y-%m-%dT%H:%M:%SZ}": Movement.objects.filter(
             occurred_at__gte=since
+        ),
+        f"movements/?business_date_from={since:%Y-%m-%d}": Movement.objects.filter(
+            business_date__gte=since.date()
         ),
         f"documents/?occurred_from={since:%Y-%m-%dT%H:%M:%SZ}": Document.objects.filter(
             occurred_at__gte=since

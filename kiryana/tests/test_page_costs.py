@@ -192,8 +192,11 @@ def test_a_report_of_what_lies_in_all_stores_reads_sums_and_no_level(chain, name
     [
         # Levels and all lines of the product in 50 stores, and then a page of them with their documents.
         (f"sku={sku(1)}", 50, SIZE.stores * SIZE.rounds + 700),
-        ("occurred_from={month}T00:00:00Z", 50, 1_500),
+        # At most the trade of that time, a tenth of all.
+        ("occurred_from={month}T00:00:00Z", 50, SIZE.levels + 400),
         ("occurred_from={tomorrow}T00:00:00Z", 0, 50),
+        ("business_date_from={month}", 50, 1_500),
+        ("business_date_from={tomorrow}", 0, 50),
     ],
 )
 def test_a_list_of_all_stores_reads_no_more_than_what_it_is_asked_for(chain, query, shown, most):
