@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 import django_filters
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, F, Q, Value
+from django.db.models.functions import Random
 from django.utils.translation import gettext_lazy as _
 
 from catalog.filters import CategoryFilter
@@ -11,6 +12,7 @@ from catalog.models import Product
 from inventory.models import Document, Kind, Movement, StockLevel
 from stores.filters import DayFilter, InstantFilter
 from stores.models import Store
+from stores.queries import one_of
 
 # The first system's word for a receipt stays valid.
 OLD_KINDS = {"stock_in": Kind.RECEIPT}
@@ -47,6 +49,30 @@ class SkuFilter(django_filters.CharFilter):
         return queryset.filter(product__in=list(Product.objects.filter(sku=value))) if value else queryset
 
 
+def one_store(request) -> Store | None:
+    """The only store that the list of this request is about: then its own keys lead to its rows."""
+    return request.parser_context["view"].one_store
+
+
+class SkuOfLinesFilter(SkuFilter):
+    """The lines of a product by its SKU. In many stores there are two roads to them, and the planner does not know which is short:
+    back through the ledger until a page is full, or all lines of the product."""
+
+    MANY = 8_000  # about where both are as long, with 20 million lines in all
+
+    def filter(self, queryset, value):
+        rows = super().filter(queryset, value)
+        if not value or one_store(self.parent.request):
+            return rows
+        levels = StockLevel.objects.for_key(self.parent.request.auth).filter(product__sku=value, seq__gt=0)
+        lines = dict(levels.values_list("store", "seq"))
+        if sum(lines.values()) > self.MANY:
+            # Not by several processes at once: starting them takes longer, and each reads ahead of what the page shows.
+            return rows.alias(alone=Random()).filter(alone__gte=0)
+        product = list(Product.objects.filter(sku=value))
+        return queryset.filter(one_of(Movement.objects.filter(store__in=lines, product__in=product)))
+
+
 class LevelFilter(django_filters.FilterSet):
     store = StoreFilter()
     sku = SkuFilter()
@@ -70,6 +96,47 @@ class HappenedFilter(InstantFilter):
             edge = value.date() + timedelta(days=-1 if self.lookup_expr == "gte" else 1)
             queryset = queryset.filter(**{f"business_date__{self.lookup_expr}": edge})
         return super().filter(queryset, value)
+
+
+PAGES = 1000  # lines; fewer are named one by one
+
+
+def since(queryset, fitting, name: str, value):
+    """The lines of `queryset` whose `name` is `value` or later; `fitting` are all such lines. Of many stores they are the newest ones:
+    where they fill pages, they are read back from the newest, which the planner would leave undone."""
+    # In the order of the index of days: the ledger itself begins with its oldest lines.
+    fitting = fitting.order_by("store", "business_date", "pk")
+    found = list(fitting.values_list("pk", flat=True)[:PAGES])
+    if len(found) < PAGES:
+        return queryset.filter(pk__in=found)
+    # Not by the column itself: the planner takes a day and an instant for two conditions and expects next to nothing.
+    own = type(queryset.model._meta.get_field(name))()
+    moved = ExpressionWrapper(F(name) + Value(timedelta(0)), output_field=own)
+    return queryset.alias(**{f"own_{name}": moved}).filter(**{f"own_{name}__gte": value})
+
+
+class SinceFilter(HappenedFilter):
+    """The lines of the ledger since an instant."""
+
+    def filter(self, queryset, value):
+        request = self.parent.request
+        if not value or one_store(request):
+            return super().filter(queryset, value)
+        return since(
+            queryset, super().filter(Movement.objects.for_key(request.auth), value), "occurred_at", value
+        )
+
+
+class SinceDayFilter(DayFilter):
+    """The lines of the ledger since a business date."""
+
+    def filter(self, queryset, value):
+        request = self.parent.request
+        if not value or one_store(request):
+            return super().filter(queryset, value)
+        return since(
+            queryset, super().filter(Movement.objects.for_key(request.auth), value), "business_date", value
+        )
 
 
 class LedgerFilter(django_filters.FilterSet):
@@ -98,7 +165,9 @@ class DocumentFilter(LedgerFilter):
 
 
 class MovementFilter(LedgerFilter):
-    sku = SkuFilter()
+    sku = SkuOfLinesFilter()
+    occurred_from = SinceFilter(field_name="occurred_at", lookup_expr="gte")
+    business_date_from = SinceDayFilter(field_name="business_date", lookup_expr="gte")
     reference = django_filters.CharFilter(method="by_reference", max_length=100, label=_("of the document"))
 
     class Meta:

@@ -41,7 +41,13 @@ class KeysetPagination(BasePagination):
         column = ("-" if order.startswith("-") else "") + field
         try:
             self.page = keyset_page(
-                queryset, order=column, limit=limit, cursor=given.get("cursor", ""), scope=scope
+                queryset,
+                order=column,
+                limit=limit,
+                cursor=given.get("cursor", ""),
+                scope=scope,
+                # Of the ledger, any filter may leave many rows to be put in order.
+                shown=view.get_queryset() if getattr(view, "append_only", False) else None,
             )
         except InvalidCursor:
             raise self.invalid() from None

@@ -116,6 +116,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "kiryana.urls"
 WSGI_APPLICATION = "kiryana.wsgi.application"
+FORM_RENDERER = "stores.forms.Renderer"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

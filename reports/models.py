@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Amount, CostTotal, Price, Product, Quantity, Worth
+from catalog.models import Amount, Category, CostTotal, Price, Product, Quantity, Worth
 from inventory.models import StoreData
 from stores.models import Store
 
@@ -158,6 +158,67 @@ class ProductDay(Figures):
 
     def __str__(self):
         return f"{self.business_date} · {self.product_id}"
+
+
+class CategoryDay(Figures):
+    """The sums of one closed day of a store over the products of one category and of what nests in it.
+
+    `documents` are the sales that hold a line of it, less those voided that day. A day of which there are late figures is
+    not right until the job has counted it again (sql/closed_days.sql).
+    """
+
+    pk = models.CompositePrimaryKey("store", "category", "business_date")
+    store = models.ForeignKey(
+        Store, models.PROTECT, related_name="+", verbose_name=_("store"), db_constraint=False, db_index=False
+    )
+    # Nobody reads what is left of a category that is gone.
+    category = models.ForeignKey(
+        Category,
+        models.DO_NOTHING,
+        related_name="+",
+        verbose_name=_("category"),
+        db_constraint=False,
+        db_index=False,
+    )
+    business_date = models.DateField(_("business date"))
+
+    objects = StoreData.as_manager()
+
+    class Meta:
+        verbose_name = _("day of a category")
+        verbose_name_plural = _("days of categories")
+
+    def __str__(self):
+        return f"{self.store_id} · {self.category_id} · {self.business_date}"
+
+
+class CategoryProduct(models.Model):
+    """A product that CategoryDay counted under a category: it was in it, or in what nests in it."""
+
+    pk = models.CompositePrimaryKey("category", "product")
+    category = models.ForeignKey(
+        Category,
+        models.DO_NOTHING,
+        related_name="+",
+        verbose_name=_("category"),
+        db_constraint=False,
+        db_index=False,
+    )
+    product = models.ForeignKey(
+        Product,
+        models.DO_NOTHING,
+        related_name="+",
+        verbose_name=_("product"),
+        db_constraint=False,
+        db_index=False,
+    )
+
+    class Meta:
+        verbose_name = _("product of a category")
+        verbose_name_plural = _("products of categories")
+
+    def __str__(self):
+        return f"{self.category_id} · {self.product_id}"
 
 
 class StandingOf(models.Model):

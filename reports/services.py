@@ -113,7 +113,20 @@ def close_days(*, patience: float = PATIENCE) -> int:
         cursor.execute("SELECT reports_closable()")
         [target] = cursor.fetchone()
     # In this order: who writes to one of these days without looking at the lock began before the clock was read.
-    return sum(sum_up(target)) if outlasts("reports_writers", patience) else 0
+    if not outlasts("reports_writers", patience):
+        return 0
+    recount_categories()
+    return sum(sum_up(target))
+
+
+def recount_categories() -> int:
+    """Counts the closed days of categories whose products were moved; gives how many. Until then reports of them are slow and right.
+
+    What it costs follows the past of all stores: at first it counts every category.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT reports_recount_categories()")
+        return cursor.fetchone()[0]
 
 
 def begin_closing() -> None:
@@ -174,6 +187,29 @@ SELECT business_date, product_id, {SUMS} FROM (
 ) AS days GROUP BY business_date, product_id
 """  # noqa: S608
 
+# By category from the ledger's lines; days that have late figures are right when the job has counted them.
+CATEGORY_DAYS = """
+WITH line AS (
+    SELECT n.category_id, m.business_date, m.document_id, m.kind, m.reverses_id IS NOT NULL AS void, m.quantity, m.line_total, m.unit_cost
+    FROM inventory_movement AS m JOIN reports_categoryproduct AS n ON n.product_id = m.product_id
+    JOIN reports_closeddays AS c ON c.store_id = m.store_id AND m.business_date <= c.upto
+    WHERE m.store_id = %(store)s
+)
+SELECT %(store)s::bigint AS store_id, category_id, business_date,
+       count(DISTINCT document_id) FILTER (WHERE kind = 'sale' AND NOT void)
+           - count(DISTINCT document_id) FILTER (WHERE kind = 'sale' AND void) AS documents,
+       count(*) FILTER (WHERE kind = 'sale' AND NOT void) - count(*) FILTER (WHERE kind = 'sale' AND void) AS lines,
+       coalesce(-sum(quantity) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS sold,
+       coalesce(sum(line_total) FILTER (WHERE quantity < 0), 0) - coalesce(sum(line_total) FILTER (WHERE quantity > 0), 0)
+           AS revenue,
+       coalesce(-sum(round(quantity * unit_cost, 4)) FILTER (WHERE kind IN ('sale', 'sale_return')), 0) AS cost
+FROM line
+WHERE business_date NOT IN (SELECT business_date FROM reports_latefigures WHERE store_id = %(store)s)
+GROUP BY category_id, business_date
+"""
+NOT_LATE = """store_id = %(store)s
+    AND business_date NOT IN (SELECT business_date FROM reports_latefigures WHERE store_id = %(store)s)"""
+
 
 def put_right(table: str, keys: tuple[str, str], right: str, within: str = "true") -> str:
     """The statement that makes the rows of `table` that are `within` equal to those of the query `right`."""
@@ -195,6 +231,9 @@ def put_right(table: str, keys: tuple[str, str], right: str, within: str = "true
 REBUILD_STORE_DAYS = put_right(
     "reports_storeday", ("store_id", "business_date"), STORE_DAYS, "s.store_id = %(store)s"
 )
+REBUILD_CATEGORY_DAYS = put_right(
+    "reports_categoryday", ("store_id", "category_id", "business_date"), CATEGORY_DAYS, NOT_LATE
+)
 REBUILD_PRODUCT_DAYS = put_right("reports_productday", ("business_date", "product_id"), PRODUCT_DAYS)
 
 
@@ -202,15 +241,16 @@ REBUILD_PRODUCT_DAYS = put_right("reports_productday", ("business_date", "produc
 def rebuild_sums(*, store: Store | None = None) -> int:
     """Makes the sums of the days of `store`, or of each product's days over all stores, equal to daily stock; gives how many were wrong.
 
-    Selling goes on meanwhile, late facts too: only the job that sums up waits. One statement, so one snapshot.
+    Selling goes on meanwhile, late facts too: only the job that sums up waits. Each kind of sum in one statement, so one snapshot.
     """
+    of_store = (REBUILD_STORE_DAYS, REBUILD_CATEGORY_DAYS)
+    wrong = 0
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('reports_sum_up'))")
-        if store:
-            cursor.execute(REBUILD_STORE_DAYS, {"store": store.pk})
-        else:
-            cursor.execute(REBUILD_PRODUCT_DAYS)
-        return cursor.fetchone()[0]
+        for statement in of_store if store else (REBUILD_PRODUCT_DAYS,):
+            cursor.execute(statement, {"store": store.pk} if store else None)
+            wrong += cursor.fetchone()[0]
+    return wrong
 
 
 # -- How levels stand --------------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, transaction
-from django.db.models import Count, F, Model, Q, QuerySet
+from django.db.models import BooleanField, Count, F, Func, Model, Q, QuerySet
 from django.db.models.base import ModelState
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.functions import TruncDate
@@ -51,11 +52,19 @@ class KeysetPage:
 
 
 def keyset_page(
-    queryset: QuerySet, *, order: str, limit: int, cursor: str = "", scope: str = ""
+    queryset: QuerySet,
+    *,
+    order: str,
+    limit: int,
+    cursor: str = "",
+    scope: str = "",
+    shown: QuerySet | None = None,
 ) -> KeysetPage:
     """One page of `queryset`, ordered by the fields in `order` and then by id; all falling when it begins with `-`.
 
-    `scope` names what the cursor belongs to (list, filters, reader); a cursor of another scope is refused. One query.
+    `scope` names what the cursor belongs to (list, filters, reader); a cursor of another scope is refused. With `shown` the rows are
+    those of it with the ids that `queryset` gives: what it takes to show a row is then asked for no more rows than are shown,
+    also where the database has to put many in order. One query.
     """
     falling = order.startswith("-")
     fields = [name for name in order.removeprefix("-").split() if name not in ("id", "pk")]
@@ -63,7 +72,10 @@ def keyset_page(
     if cursor:
         backward, after = read_cursor(queryset, fields, cursor, scope + order)
     down = falling != backward
-    rows = list(in_order(queryset, fields, down, after)[: limit + 1])
+    found = in_order(queryset, fields, down, after)[: limit + 1]
+    if shown is not None:
+        found = in_order(shown.filter(one_of(found)), fields, down)
+    rows = list(found)
     more, rows = len(rows) > limit, rows[:limit]
     if backward:
         rows.reverse()
@@ -77,6 +89,17 @@ def keyset_page(
         rows,
         mark(rows[0], True) if rows and has_previous else None,
         mark(rows[-1], False) if rows and has_next else None,
+    )
+
+
+def one_of(rows: QuerySet) -> Func:
+    """That a row is one of `rows`, which are looked up beforehand; the index of ids leads to them.
+
+    As `pk__in` it would be one condition among others, and the planner would weigh other ways, knowing little of how many they are.
+    """
+    found = ArraySubquery(rows.values("pk"))
+    return Func(
+        F("pk"), found, template="%(expressions)s)", arg_joiner=" = ANY(", output_field=BooleanField()
     )
 
 

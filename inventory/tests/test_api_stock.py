@@ -7,7 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from inventory.models import LowStockAlert, Movement, StockLevel
+from inventory import filters
+from inventory.filters import SkuOfLinesFilter
+from inventory.models import Document, Kind, LowStockAlert, Movement, StockLevel
 from inventory.services import MAX_LINES
 from stores.models import Store
 
@@ -285,6 +287,48 @@ def test_the_ledger_pages_by_cursor_while_it_grows(api_client, stocked, post, gh
     second = till.get(first["next"]).json()
     assert [first["results"][0]["quantity"], second["results"][0]["quantity"]] == ["24.000", "100.000"]
     assert second["next"] is None
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_lists_over_stores_page_through_every_row_once_by_either_road(
+    api_client, stocked, post, ghee, atta, store, other_store, monkeypatch, few
+):
+    """Rows that are few are looked up and then paged, of many the ledger is read back: both give the same pages."""
+    monkeypatch.setattr(SkuOfLinesFilter, "MANY", 1000 if few else 0)
+    monkeypatch.setattr(filters, "PAGES", 1000 if few else 1)
+    now = timezone.now()
+    for number in range(5):
+        where = [store, other_store][number % 2]
+        post(
+            Kind.RECEIPT, (atta, 5, 40), (ghee, 5, 400), where=where, occurred_at=now - timedelta(days=number)
+        )
+    client = api_client(stores=[store, other_store])
+    since = now - timedelta(days=3, hours=1)
+    wanted = {
+        "movements/?sku=GHE-0001": Movement.objects.filter(product=ghee),
+        f"movements/?occurred_from={since:%Y-%m-%dT%H:%M:%SZ}": Movement.objects.filter(
+            occurred_at__gte=since
+        ),
+        f"movements/?business_date_from={since:%Y-%m-%d}": Movement.objects.filter(
+            business_date__gte=since.date()
+        ),
+        f"documents/?occurred_from={since:%Y-%m-%dT%H:%M:%SZ}": Document.objects.filter(
+            occurred_at__gte=since
+        ),
+        f"movements/?sku=GHE-0001&occurred_from={since:%Y-%m-%dT%H:%M:%SZ}": Movement.objects.filter(
+            product=ghee, occurred_at__gte=since
+        ),
+    }
+    for query, rows in wanted.items():
+        for order in ("-id", "id"):
+            place, told = f"/api/v1/{query}&limit=2&ordering={order}", []
+            while place:
+                page = client.get(place).json()
+                told += [row["id"] for row in page["results"]]
+                place = page["next"]
+            assert told == list(rows.order_by(order).values_list("pk", flat=True)), (query, order)
+            assert len(told) >= 4
+    assert client.get("/api/v1/movements/?sku=NOTHING").json()["results"] == []
 
 
 def test_the_limits_that_a_key_is_told_are_the_ledger_s(api_client, store):

@@ -173,7 +173,7 @@ def test_unique_keys_of_store_data_lead_with_the_store(db):
             SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
               JOIN pg_attribute first ON first.attrelid = t.oid AND first.attnum = i.indkey[0]
             WHERE i.indisunique AND t.relname ~ '^(inventory|reports)_' AND t.relname NOT IN (
-                'inventory_reason', 'reports_productday', 'reports_productstanding', 'reports_standingmark')
+                'inventory_reason', 'reports_categoryproduct', 'reports_productday', 'reports_productstanding', 'reports_standingmark')
               AND first.attname <> 'store_id'""")
         assert cursor.fetchall() == []
 

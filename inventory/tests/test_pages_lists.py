@@ -314,6 +314,19 @@ def test_pages_ask_the_database_as_often_for_many_rows_as_for_few(
         assert client.get(reverse(name, args=[store.code, *args])).status_code == 200
 
 
+def test_the_ledger_reads_no_column_that_it_does_not_show(
+    client, store, manager, shelf, django_assert_num_queries
+):
+    """What belongs to each of fifty rows and is long: the words a product is searched by, the print of what a caller sent."""
+    client.force_login(manager)
+    with django_assert_num_queries(4) as asked:
+        page = client.get(reverse("movements", args=[store.code]))
+    [rows] = [query["sql"] for query in asked if 'FROM "inventory_movement"' in query["sql"]]
+    assert len(page.context["page"].rows) > 1
+    for column in ("search_text", "fingerprint", "password", "digest", "unit_cost", "recorded_at"):
+        assert f'"{column}"' not in rows
+
+
 def test_a_document_with_many_lines_costs_the_same(client, store, manager, shelf, django_assert_num_queries):
     client.force_login(manager)
     document = Document.objects.get()

@@ -22,6 +22,7 @@ SHARED = {
     "stores_apikey_stores": "which stores a key may see is asked by key, before anybody knows in which store",
     "reports_closeddays": "which days are summed up: one job goes over many stores, each sum over stores is written once",
     "reports_storeday": "the sums that this job makes of daily stock, and could make anew anywhere",
+    "reports_categoryday": "as the days of stores: made by the same job",
     "reports_latefigures": "what came late to these sums, until the job has taken it in",
     "stores_change": "the feed is one list in one order over all stores and the catalogue (docs/ledger.md)",
 }

@@ -331,3 +331,88 @@ def test_pages_come_from_the_url_table(stocked, head_office, staff):
 def test_a_page_grows_by_its_best_times():
     page = pages.Address("a", "/a/", "owner", small=[0.010, 0.020], large=[0.090, 0.012])
     assert page.ratio == pytest.approx(1.2)
+
+
+class Told:
+    """A reader that answers with the seconds it was told, page by page, and the last of them ever after."""
+
+    def __init__(self, **seconds: list[float]):
+        self.seconds, self.asked, self.begin = seconds, collections.Counter(), {}
+
+    def get(self, path, who, *, begin=False):
+        place = self.asked[path]
+        self.asked[path] += 1
+        self.begin[path] = begin
+        told = self.seconds[path.strip("/").partition("?")[0]]
+        return 200, b"", told[min(place, len(told) - 1)]
+
+
+def test_a_page_that_looks_slower_is_asked_again_on_both_ledgers_until_it_does_not():
+    """One that was disturbed, one that grows, one that is near what it may take, and one that is none of these."""
+    small = Told(noisy=[0.010], grown=[0.010], near=[0.045], calm=[0.010])
+    large = Told(noisy=[0.030] * 5 + [0.010], grown=[0.013], near=[0.045], calm=[0.010])
+    found = [pages.Address(name, f"/{name}/", "owner") for name in ("noisy", "grown", "near", "calm")]
+    assert pages.measure(small, large, found, times=3) == []
+    noisy, grown, *_others = found
+    assert small.asked == large.asked == {"/noisy/": 6, "/grown/": 24, "/near/": 24, "/calm/": 4}
+    assert (noisy.ratio, grown.ratio) == (1.0, pytest.approx(1.3))
+    assert [len(page.large) for page in found] == [len(page.small) for page in found] == [5, 23, 23, 3]
+
+
+def test_of_a_page_that_has_more_to_show_growth_says_nothing():
+    item = pages.Address("item", "/s/A/inventory/B/", "owner", small=[0.010], large=[0.030])
+    assert (item.ratio, item.doubtful) == (1.0, False)
+    item.large.append(0.041)
+    assert item.doubtful
+
+
+@pytest.mark.parametrize(
+    ("path", "is_file"),
+    [
+        ("/s/A/movements/file/", True), ("/s/A/movements/file/?kind=sale", True), ("/s/A/movements/", False),
+        ("/api/v1/reports/low-stock/?store=A&format=csv", True), ("/s/A/reports/low-stock/?format=xlsx", True),
+        ("/s/A/reports/low-stock/?state=low", False),
+    ],
+)  # fmt: skip
+def test_of_a_file_the_first_byte_is_what_counts(path, is_file):
+    reader = Told(**{path.strip("/").partition("?")[0]: [0.010]})
+    page = pages.Address("file", path, "owner")
+    pages.measure(reader, reader, [page], times=1)
+    assert reader.begin == {path: is_file}
+
+
+def test_the_first_byte_of_a_body_is_timed_and_the_rest_is_read(monkeypatch):
+    """Times are those of a clock that moves on with each piece that comes."""
+    pieces = [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"3\r\nabc\r\n",
+        b"2\r\nde\r\n",
+        b"0\r\n\r\n",
+    ]
+    clock = [0.0]
+    monkeypatch.setattr(pages.time, "perf_counter", lambda: clock[0])
+
+    class Socket:
+        def sendall(self, _request):
+            self.left = list(pieces)
+
+        def recv(self, _size):
+            clock[0] += 1
+            return self.left.pop(0)
+
+    client = load.Client.__new__(load.Client)
+    client.socket, client.buffer, client.begun = Socket(), b"", 0.0
+    monkeypatch.setattr(pages.Reader, "connected", lambda self: client)
+    reader = pages.Reader(("127.0.0.1", 1), {"owner": {}})
+    assert reader.get("/file/", "owner", begin=True) == (200, b"".join(pieces[1:]), 2.0)
+    clock[0] = 0.0
+    assert reader.get("/file/", "owner") == (200, b"".join(pieces[1:]), 4.0)
+
+
+def test_what_is_compared_shows_the_same_of_both_ledgers():
+    """Lines of one product are asked of a time in which both hold the same."""
+    for page in pages.variants():
+        if f"sku={pages.sku(1)}" in page.path and "store=" in page.path and "/movements/" in page.path:
+            assert "business_date_from=" in page.path
+        if "product=ben" in page.path and page.path.startswith("/s/"):
+            assert "business_date_from=" in page.path

@@ -153,19 +153,26 @@ def test_no_page_reads_the_ledger_from_end_to_end(chain):
     assert shown > 200
 
 
+@pytest.mark.parametrize("within", ["", "&category=1"])
 @pytest.mark.parametrize("name", LONG_REPORTS)
-def test_a_report_over_all_stores_and_a_year_reads_sums_and_not_every_day_of_every_product(chain, name):
-    """A year of all stores: 5,000 products' days, of which those of the last two days are not summed up yet."""
+def test_a_report_over_all_stores_and_a_year_reads_sums_and_not_every_day_of_every_product(
+    chain, name, within
+):
+    """A year of all stores: 5,000 products' days, of which those of the last two days are not summed up yet.
+
+    Of a category the sales of these two days are counted in the ledger besides.
+    """
     _key, secret = create_key(name="Chain", scopes=ApiKey.Scope.values, all_stores=True)
     today = timezone.now().date()
-    path = f"/api/v1/reports/{name}/?from={today - timedelta(364)}&to={today}"
+    path = f"/api/v1/reports/{name}/?from={today - timedelta(364)}&to={today}{within}"
     status, heard = asked(Client(headers={"x-api-key": secret}), path)
     assert status == 200
     told = [explained(statement, params) for statement, params in heard]
     assert [whole for whole, _rows in told if whole] == []
     open_days = DailyStock.objects.filter(business_date__gt=ClosedDays.objects.first().upto).count()
     documents = Document.objects.filter(business_date__gt=today - timedelta(365)).count()
-    assert sum(rows for _whole, rows in told) <= open_days + (documents if name in BY_KIND else 0)
+    most = open_days * (2 if within else 1) + (documents if name in BY_KIND else 0)
+    assert sum(rows for _whole, rows in told) <= most
     assert open_days < SIZE.levels / 4
 
 
@@ -178,6 +185,31 @@ def test_a_report_of_what_lies_in_all_stores_reads_sums_and_no_level(chain, name
     told = [explained(statement, params) for statement, params in heard]
     assert [whole for whole, _rows in told if whole] == []
     assert sum(rows for _whole, rows in told) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "shown", "most"),
+    [
+        # Levels and all lines of the product in 50 stores, and then a page of them with their documents.
+        (f"sku={sku(1)}", 50, SIZE.stores * SIZE.rounds + 700),
+        # At most the trade of that time, a tenth of all.
+        ("occurred_from={month}T00:00:00Z", 50, SIZE.levels + 400),
+        ("occurred_from={tomorrow}T00:00:00Z", 0, 50),
+        ("business_date_from={month}", 50, 1_500),
+        ("business_date_from={tomorrow}", 0, 50),
+    ],
+)
+def test_a_list_of_all_stores_reads_no_more_than_what_it_is_asked_for(chain, query, shown, most):
+    _key, secret = create_key(name="Chain", scopes=ApiKey.Scope.values, all_stores=True)
+    today = timezone.now().date()
+    query = query.format(month=today - timedelta(60), tomorrow=today + timedelta(3))
+    client = Client(headers={"x-api-key": secret})
+    status, heard = asked(client, f"/api/v1/movements/?{query}")
+    assert status == 200
+    assert len(client.get(f"/api/v1/movements/?{query}").json()["results"]) == shown
+    told = [explained(statement, params) for statement, params in heard]
+    assert [whole for whole, _rows in told if whole] == []
+    assert sum(rows for _whole, rows in told) <= most
 
 
 def test_reading_the_ledger_from_end_to_end_is_seen(chain):

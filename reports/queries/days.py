@@ -13,7 +13,10 @@ from stores.models import Store
 
 
 class Figures(NamedTuple):
-    """Sales (by their first line), sale lines, units sold, rupees taken, cost of what was sold; net of returns and voids."""
+    """Sales, sale lines, units sold, rupees taken, cost of what was sold; net of returns and voids.
+
+    By product, a sale counts where its first line does; of a category, it counts once however many of its lines belong there.
+    """
 
     documents: int = 0
     lines: int = 0
@@ -48,18 +51,61 @@ FROM mine CROSS JOIN LATERAL (
 UNION ALL {LATE.format(within="")}
 UNION ALL {OPEN_DAYS.format(closed="coalesce(c.upto, '0001-01-01')", within="")}
 """  # noqa: S608
-# By product, or of a category: the sums of each product, if the question is about every store that is in them.
+# By product: the sums of each product, if the question is about every store that is in them.
 OF_PRODUCTS = f"""
 SELECT NULL::bigint AS store_id, product_id, business_date, {NAMES} FROM reports_productday
 WHERE (SELECT yes FROM every) AND business_date BETWEEN %(start)s AND %(end)s {{within}}
 UNION ALL SELECT * FROM ({LATE}) AS late WHERE (SELECT yes FROM every)
 UNION ALL {OPEN_DAYS.format(closed="CASE WHEN (SELECT yes FROM every) THEN coalesce(c.upto, '0001-01-01') ELSE '0001-01-01' END", within="{within}")}
 """  # noqa: S608
+# Of a category, by store and by day: the sums of each store, if they were made of the products that are in it now. How many
+# sales it was in cannot be added up from products, so open days and those that have late figures are counted in the ledger.
+OF_CATEGORY = f"""
+SELECT mine.id AS store_id, NULL::bigint AS product_id, k.business_date, {NAMES}
+FROM mine CROSS JOIN LATERAL (
+    SELECT * FROM reports_categoryday
+    WHERE (SELECT yes FROM counted) AND store_id = mine.id AND category_id = %(category)s
+      AND business_date BETWEEN %(start)s AND %(end)s OFFSET 0
+) AS k
+WHERE NOT EXISTS (SELECT FROM late WHERE late.store_id = mine.id AND late.business_date = k.business_date)
+UNION ALL
+SELECT afresh.store_id, NULL, d.business_date, 0, d.lines, d.sold, d.revenue, d.cost
+FROM afresh CROSS JOIN LATERAL (
+    SELECT * FROM reports_dailystock
+    WHERE store_id = afresh.store_id AND business_date BETWEEN first_day AND last_day AND product_id IN (SELECT id FROM goods) OFFSET 0
+) AS d
+UNION ALL
+SELECT store_id, NULL, business_date, count(*) FILTER (WHERE NOT void) - count(*) FILTER (WHERE void), 0, 0, 0, 0
+FROM (
+    SELECT DISTINCT afresh.store_id, m.business_date, m.document_id, m.reverses_id IS NOT NULL AS void
+    FROM afresh CROSS JOIN LATERAL (
+        SELECT * FROM inventory_movement
+        WHERE store_id = afresh.store_id AND business_date BETWEEN first_day AND last_day AND kind = 'sale'
+          AND product_id IN (SELECT id FROM goods) OFFSET 0
+    ) AS m
+) AS basket GROUP BY store_id, business_date
+"""  # noqa: S608
 MINE = "WITH mine (id) AS MATERIALIZED ({stores})"
 EVERY = """, every AS MATERIALIZED (
     SELECT NOT EXISTS (SELECT FROM reports_closeddays WHERE store_id NOT IN (SELECT id FROM mine)) AS yes
 )"""
-DIRECTLY = OPEN_DAYS.format(closed="'0001-01-01'::date", within="{within}")
+COUNTED = f""", goods AS MATERIALIZED (
+    SELECT id FROM catalog_product WHERE category_id IN {SUBTREE % "%(category)s"}
+), held AS MATERIALIZED (
+    SELECT product_id AS id FROM reports_categoryproduct WHERE category_id = %(category)s
+), counted AS MATERIALIZED (
+    -- Products that are in no category there have no day that is closed.
+    SELECT EXISTS (SELECT FROM held) AND NOT EXISTS (SELECT FROM held WHERE id NOT IN (SELECT id FROM goods)) AND NOT EXISTS (
+        SELECT FROM goods WHERE id NOT IN (SELECT id FROM held) AND id IN (SELECT product_id FROM reports_categoryproduct)) AS yes
+), late AS MATERIALIZED (
+    SELECT DISTINCT store_id, business_date FROM reports_latefigures
+    WHERE store_id IN (SELECT id FROM mine) AND business_date BETWEEN %(start)s AND %(end)s
+), afresh AS MATERIALIZED (
+    SELECT mine.id AS store_id, greatest(%(start)s::date, CASE WHEN (SELECT yes FROM counted) THEN coalesce(c.upto, '0001-01-01')
+           ELSE '0001-01-01' END + 1) AS first_day, %(end)s::date AS last_day
+    FROM mine LEFT JOIN reports_closeddays AS c ON c.store_id = mine.id
+    UNION ALL SELECT store_id, business_date, business_date FROM late WHERE (SELECT yes FROM counted)
+)"""  # noqa: S608
 
 
 def named(stores: QuerySet[Store]) -> tuple[str, dict]:
@@ -78,14 +124,15 @@ def summed(
     """
     before, given = named(stores)
     given |= {"start": start, "end": end}
-    within = ""
-    if category:
-        within = f"AND product_id IN (SELECT id FROM catalog_product WHERE category_id IN {SUBTREE % '%(category)s'})"  # noqa: S608
-        given["category"] = category.pk
     days = OF_STORES
-    if category and by == "store_id":
-        days = DIRECTLY.format(within=within)
-    elif category or by == "product_id":
+    if category and by != "product_id":
+        before, days = before + COUNTED, OF_CATEGORY
+        given["category"] = category.pk
+    elif by == "product_id":
+        within = ""
+        if category:
+            within = f"AND product_id IN (SELECT id FROM catalog_product WHERE category_id IN {SUBTREE % '%(category)s'})"  # noqa: S608
+            given["category"] = category.pk
         before, days = before + EVERY, OF_PRODUCTS.format(within=within)
     key = by or "1"
     return before, f"SELECT {key} AS key, {SUMS} FROM ({days}) AS days GROUP BY {key if by else '()'}", given  # noqa: S608

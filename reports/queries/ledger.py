@@ -11,7 +11,6 @@ from catalog.models import Category, Product
 from inventory.models import Kind, Movement
 from reports.queries.answers import GRAM, PAISA, Report, check_period, percent, totals_of, tree_of
 from reports.queries.days import Figures, figures
-from reports.queries.sales import baskets_with
 from stores.models import Store
 
 COST = DecimalField(max_digits=28, decimal_places=4)
@@ -46,7 +45,7 @@ def movement_summary(
     Rows, one for each kind: kind, documents, lines, units_in, units_out (both positive), value_at_cost (rupees, what
     came in less what went out, each line at the cost that the ledger gave it). Sales, nine lines of ten, come from
     DailyStock, which has sales and their returns in one figure; the returns and all other kinds come from the ledger.
-    Units in less units out are by how much stock changed. Two queries, three with a category. Refuses what
+    Units in less units out are by how much stock changed. Two queries. Refuses what
     `check_period` refuses.
     """
     check_period(start, end)
@@ -59,8 +58,6 @@ def movement_summary(
     kinds = {kind: (0, 0, Decimal(0), Decimal(0), Decimal(0)) for kind in Kind.values}
     kinds |= {row["kind"]: (row["d"], row["n"], row["came"], -row["went"], row["worth"]) for row in others}
     documents, lines, sold, _revenue, cost = figures(stores, start, end, category).get(None, Figures())
-    if category:
-        documents = sum(baskets_with(stores, start, end, category).values())
     _documents, _lines, back, _none, worth = kinds[Kind.SALE_RETURN]
     kinds[Kind.SALE] = (documents, lines, Decimal(0), sold + back, -cost - worth)
     rows = [

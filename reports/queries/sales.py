@@ -3,11 +3,10 @@
 from datetime import date
 
 from django.db import connections
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 
 from catalog.models import Category
-from inventory.models import Kind, Movement
-from reports.queries.answers import GRAM, PAISA, Report, check_period, totals_of, tree_of
+from reports.queries.answers import GRAM, PAISA, Report, check_period, totals_of
 from reports.queries.days import figures, summed
 from stores.models import Store
 
@@ -17,15 +16,14 @@ def daily_sales(stores: QuerySet[Store], start: date, end: date, category: Categ
 
     Rows: business_date, documents (sales), lines, units, revenue (rupees); days without trade are left out. A return or
     a void counts on the day on which it happened. With `category` (and those that nest in it), a sale counts once
-    however many of its lines belong there. One query, two with a category. Refuses what `check_period` refuses.
+    however many of its lines belong there. One query. Refuses what `check_period` refuses.
     """
     check_period(start, end)
     per_day = figures(stores, start, end, category, "business_date")
-    baskets = baskets_with(stores, start, end, category) if category else {}
     rows = [
         {
             "business_date": day,
-            "documents": baskets.get(day, 0) if category else sums.documents,
+            "documents": sums.documents,
             "lines": sums.lines,
             "units": sums.sold,
             "revenue": sums.revenue,
@@ -34,23 +32,6 @@ def daily_sales(stores: QuerySet[Store], start: date, end: date, category: Categ
     ]
     rows = [row for row in rows if row["documents"] or row["lines"] or row["units"] or row["revenue"]]
     return Report(rows, totals_of(rows, documents=0, lines=0, units=GRAM, revenue=PAISA))
-
-
-def baskets_with(stores: QuerySet[Store], start: date, end: date, category: Category) -> dict[date, int]:
-    """Per business date, how many sales hold a line of `category`, less those that were voided on that date.
-
-    A day of a product cannot tell which of its lines stood in one basket, so this alone is asked of the ledger, by its
-    index on (store, business_date).
-    """
-    lines = Movement.objects.filter(
-        store__in=stores.values("pk"),
-        business_date__range=(start, end),
-        kind=Kind.SALE,
-        product__category__in=tree_of(category),
-    )
-    sold = Count("document", distinct=True, filter=Q(reverses=None))
-    voided = Count("document", distinct=True, filter=Q(reverses__isnull=False))
-    return dict(lines.values("business_date").annotate(n=sold - voided).values_list("business_date", "n"))
 
 
 BEST = """

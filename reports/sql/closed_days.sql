@@ -7,6 +7,10 @@
 --
 --     sums + late figures = daily stock
 --
+-- reports_categoryday holds the same sums of a store by category, each with all that nests in it: which products those were is
+-- reports_categoryproduct. How many sales hold a line of a category cannot be added up from late figures, so a day of a store that
+-- has any is read afresh until the job has counted it again. So is a category whose products are others by now.
+--
 -- A report adds the sums, the late figures and the daily stock of the days behind `upto`, all in one statement: one snapshot.
 --
 -- Why no figure is lost between a posting and the job that sums up. A posting that writes a day of yesterday (UTC) or later does
@@ -75,6 +79,84 @@ CREATE OR REPLACE FUNCTION reports_writers() RETURNS SETOF text LANGUAGE sql VOL
     AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 $$;
 
+-- Every category with each product in it or in what nests in it, as it is now.
+CREATE OR REPLACE FUNCTION reports_categories_now() RETURNS TABLE (category_id bigint, product_id bigint) LANGUAGE sql STABLE AS $$
+  WITH RECURSIVE nest AS (
+    SELECT id AS outer_id, id AS inner_id FROM catalog_category
+    UNION SELECT c.parent_id, nest.inner_id FROM nest JOIN catalog_category AS c ON c.id = nest.outer_id WHERE c.parent_id IS NOT NULL
+  )
+  SELECT nest.outer_id, p.id FROM nest JOIN catalog_product AS p ON p.category_id = nest.inner_id
+$$;
+
+-- Products that came since take their place in the categories; none of their days is counted yet. Nothing before the first count.
+CREATE OR REPLACE FUNCTION reports_take_in_products() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO reports_categoryproduct (category_id, product_id)
+    SELECT category_id, product_id FROM reports_categories_now()
+    WHERE EXISTS (SELECT FROM reports_categoryproduct) AND product_id NOT IN (SELECT product_id FROM reports_categoryproduct);
+END $$;
+
+-- Counts the days of a store anew, of the categories `wanted`, of all when that is null.
+CREATE OR REPLACE FUNCTION reports_count_categories(this bigint, first_day date, last_day date, wanted bigint[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO reports_categoryday AS k (store_id, category_id, business_date, documents, lines, sold, revenue, cost)
+    WITH figure AS (
+      SELECT n.category_id, d.business_date, sum(d.lines) AS lines, sum(d.sold) AS sold, sum(d.revenue) AS revenue,
+             sum(d.cost) AS cost
+      FROM reports_dailystock AS d JOIN reports_categoryproduct AS n ON n.product_id = d.product_id
+      WHERE d.store_id = this AND d.business_date BETWEEN first_day AND last_day
+        AND (wanted IS NULL OR n.category_id = ANY(wanted))
+      GROUP BY n.category_id, d.business_date
+    ), basket AS (
+      SELECT DISTINCT n.category_id, m.business_date, m.document_id, m.reverses_id IS NOT NULL AS void
+      FROM inventory_movement AS m JOIN reports_categoryproduct AS n ON n.product_id = m.product_id
+      WHERE m.store_id = this AND m.business_date BETWEEN first_day AND last_day AND m.kind = 'sale'
+        AND (wanted IS NULL OR n.category_id = ANY(wanted))
+    ), sale AS (
+      SELECT category_id, business_date, count(*) FILTER (WHERE NOT void) - count(*) FILTER (WHERE void) AS documents
+      FROM basket GROUP BY category_id, business_date
+    )
+    SELECT this, category_id, business_date, coalesce(documents, 0), lines, sold, revenue, cost
+    FROM figure LEFT JOIN sale USING (category_id, business_date)
+    ORDER BY category_id, business_date
+  ON CONFLICT (store_id, category_id, business_date) DO UPDATE SET
+    documents = excluded.documents, lines = excluded.lines, sold = excluded.sold, revenue = excluded.revenue, cost = excluded.cost;
+END $$;
+
+-- Counts the closed days of those categories anew whose products are others than they were; at first, of all. Gives how many
+-- categories that were, 0 also when somebody else is at it. Nobody else moves `upto` meanwhile, and what comes late is noted.
+CREATE OR REPLACE FUNCTION reports_recount_categories() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  known bigint[];
+  changed bigint[];
+  closed reports_closeddays%ROWTYPE;
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(hashtext('reports_sum_up')) THEN
+    RETURN 0;
+  END IF;
+  SELECT array_agg(DISTINCT product_id) INTO known FROM reports_categoryproduct;
+  SELECT array_agg(DISTINCT category_id) INTO changed FROM (
+    (SELECT category_id, product_id FROM reports_categories_now() WHERE known IS NULL OR product_id = ANY(known)
+     EXCEPT SELECT category_id, product_id FROM reports_categoryproduct)
+    UNION ALL
+    (SELECT category_id, product_id FROM reports_categoryproduct EXCEPT SELECT category_id, product_id FROM reports_categories_now())
+  ) AS differ;
+  IF changed IS NULL THEN
+    RETURN 0;
+  END IF;
+  DELETE FROM reports_categoryproduct WHERE category_id = ANY(changed);
+  INSERT INTO reports_categoryproduct (category_id, product_id)
+    SELECT category_id, product_id FROM reports_categories_now()
+    WHERE category_id = ANY(changed) AND (known IS NULL OR product_id = ANY(known));
+  ANALYZE reports_categoryproduct;  -- filled just now, it would be joined as an empty table
+  FOR closed IN SELECT * FROM reports_closeddays LOOP
+    DELETE FROM reports_categoryday WHERE store_id = closed.store_id AND category_id = ANY(changed);
+    PERFORM reports_count_categories(closed.store_id, '0001-01-01', closed.upto, changed);
+  END LOOP;
+  RETURN cardinality(changed);
+END $$;
+
 -- Sums up at most `span` more days of each of `stores`, up to `target`, and takes in what came late to them; gives how many days
 -- and late figures that were, 0 when there is nothing left to do or somebody else is at it. A store into which a late fact is
 -- being written is passed over.
@@ -88,6 +170,7 @@ DECLARE
   last_day date;
   done bigint := 0;
   late bigint;
+  late_days date[];
 BEGIN
   IF NOT pg_try_advisory_xact_lock(hashtext('reports_sum_up')) THEN
     RETURN 0;
@@ -116,8 +199,14 @@ BEGIN
         documents = p.documents + excluded.documents, lines = p.lines + excluded.lines, sold = p.sold + excluded.sold,
         revenue = p.revenue + excluded.revenue, cost = p.cost + excluded.cost
     )
-    SELECT count(*) INTO late FROM gone;
+    SELECT count(*), array_agg(DISTINCT business_date) INTO late, late_days FROM gone;
     done := done + late;
+    IF late > 0 THEN
+      PERFORM reports_take_in_products();
+      FOR place IN 1 .. cardinality(late_days) LOOP
+        PERFORM reports_count_categories(this, late_days[place], late_days[place], NULL);
+      END LOOP;
+    END IF;
 
     -- Days without any trade at the beginning of a store's history are stepped over.
     IF first_day < '2000-01-01' THEN
@@ -148,7 +237,9 @@ BEGIN
     documents = p.documents + excluded.documents, lines = p.lines + excluded.lines, sold = p.sold + excluded.sold,
     revenue = p.revenue + excluded.revenue, cost = p.cost + excluded.cost;
 
+  PERFORM reports_take_in_products();
   FOR place IN 1 .. cardinality(mine) LOOP
+    PERFORM reports_count_categories(mine[place], first_days[place], last_days[place], NULL);
     UPDATE reports_closeddays SET upto = last_days[place] WHERE store_id = mine[place];
     done := done + (last_days[place] - first_days[place]) + 1;
   END LOOP;

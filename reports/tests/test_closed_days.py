@@ -14,7 +14,7 @@ from catalog.models import Category, Product
 from inventory.models import Kind
 from inventory.services import Actor, Refused, reverse_document
 from reports import queries
-from reports.models import ClosedDays, DailyStock, LateFigures, ProductDay, StoreDay
+from reports.models import CategoryDay, ClosedDays, DailyStock, LateFigures, ProductDay, StoreDay
 from reports.services import begin_closing, close_days, rebuild_sums, sum_up
 from stores.models import Store
 
@@ -76,6 +76,7 @@ def without_sums(ask):
         before = ClosedDays.objects.count()
         StoreDay.objects.all().delete()
         ProductDay.objects.all().delete()
+        CategoryDay.objects.all().delete()
         LateFigures.objects.all().delete()
         ClosedDays.objects.update(upto="0001-01-01")
         assert ClosedDays.objects.count() == before
@@ -138,26 +139,37 @@ def trade(rng, post, chain, manager, count: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_reports_say_the_same_with_sums_and_without(chain, post, manager, category, seed):
     rng = random.Random(seed)
-    stores, _goods = chain
+    stores, goods = chain
     today = timezone.now().date()
     for _round in range(4):
         trade(rng, post, chain, manager, 30)
         if rng.random() < 0.8:
             close_days()
         holds()
+    inner, other = Category.objects.get(name="Rice"), Category.objects.get(name="Soap")
+    if seed:  # goods and a category that are moved, and the job comes by or does not
+        Product.objects.filter(pk=rng.choice(goods).pk).update(category=rng.choice([category, inner, other]))
+        Category.objects.filter(pk=inner.pk).update(parent=rng.choice([category, other, None]))
+    if seed == 2:
+        close_days()
+        call_command("check_ledger", processes=1)
     trade(rng, post, chain, manager, 30)  # late ones that no job has taken in yet
     holds()
-    assert all(model.objects.exists() for model in (LateFigures, StoreDay, ProductDay))
+    assert all(model.objects.exists() for model in (LateFigures, StoreDay, ProductDay, CategoryDay))
     for asked in (
         Store.objects.filter(sandbox=False),
         Store.objects.all(),
         Store.objects.filter(pk=stores[1].pk),
     ):
-        told = answers(asked, category, today)
-        assert told == without_sums(lambda asked=asked: answers(asked, category, today))
+        for within in (category, other):
+            told = answers(asked, within, today)
+            assert told == without_sums(lambda asked=asked, within=within: answers(asked, within, today))
     close_days()
     assert not LateFigures.objects.exists()
     holds()
+    call_command("check_ledger", processes=1)
+    mine = Store.objects.filter(sandbox=False)
+    assert answers(mine, category, today) == without_sums(lambda: answers(mine, category, today))
 
 
 @pytest.mark.django_db
@@ -173,6 +185,41 @@ def test_a_report_reads_the_sums_and_not_the_days_again(stocked, post, ghee, sto
     assert queries.daily_sales(*period, category).totals["revenue"] == 2800
     assert queries.top_products(*period).totals["revenue"] == 2800
     assert queries.shrinkage(*period).totals["revenue"] == 2800
+
+
+@pytest.mark.django_db
+def test_a_report_of_a_category_counts_a_sale_once_by_sums_that_know_what_is_in_it(chain, post, category):
+    """Also what nests in it; and it goes back to the days themselves while a product was moved and not yet counted again."""
+    stores, goods = chain
+    when, mine = timezone.now() - timedelta(OLD), Store.objects.filter(sandbox=False)
+    for where in stores[:2]:
+        post(Kind.SALE, *[(product, 1) for product in goods], where=where, occurred_at=when)
+        post(Kind.SALE, (goods[1], 1), (goods[2], 1), where=where, occurred_at=when)
+    close_days()
+    inner, other = Category.objects.get(name="Rice"), Category.objects.get(name="Soap")
+    today = timezone.now().date()
+
+    def documents(within):
+        return queries.daily_sales(mine, today - timedelta(30), today, within).totals["documents"]
+
+    def told():
+        return [documents(within) for within in (category, inner, other)]
+
+    assert told() == [4, 4, 2]
+    CategoryDay.objects.update(
+        documents=1
+    )  # so that it is seen who is asked: of each there is a day in two stores
+    assert told() == [2, 2, 2]
+    Product.objects.filter(pk=goods[1].pk).update(category=other)
+    assert told() == [4, 4, 4]
+    close_days()
+    assert told() == [4, 4, 4]
+    CategoryDay.objects.update(documents=5)
+    assert told() == [10, 10, 10]
+    Category.objects.filter(pk=inner.pk).update(parent=None)
+    assert told() == [2, 10, 10]
+    Product.objects.create(sku="NEW", name="New", category=other, selling_price=1)
+    assert documents(other) == 10  # what nobody sold on a closed day changes none
 
 
 @pytest.mark.django_db
@@ -321,7 +368,11 @@ def in_a_thread(act):
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("table", "words"),
-    [("storeday", "LHE-0001: the sums of the closed day"), ("productday", "All stores, GHE-0001")],
+    [
+        ("storeday", "LHE-0001: the sums of the closed day"),
+        ("productday", "All stores, GHE-0001"),
+        ("categoryday", "LHE-0001: the sums of the closed day"),
+    ],
 )
 def test_wrong_sums_are_named_and_put_right(stocked, post, ghee, store, table, words):
     post(Kind.SALE, (ghee, 5), occurred_at=timezone.now() - timedelta(OLD))

@@ -22,6 +22,13 @@ from stores.models import Membership, User
 OWN_APPS = ["stores", "catalog", "inventory", "reports", "admin", "auth"]
 
 
+def has_device(user: User) -> bool:
+    """Whether a second factor is set up; looked up once for each page that shows it."""
+    if not hasattr(user, "second_factor_set_up"):
+        user.second_factor_set_up = user_has_device(user)
+    return user.second_factor_set_up
+
+
 class StoresInline(admin.TabularInline):
     """Where somebody works. A role is changed on the page of the store; here one is given or taken."""
 
@@ -109,7 +116,7 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
             links.append(
                 (f"{reverse('admin:inventory_document_changelist')}?user={obj.username}", _("Documents"), "")
             )
-        if request.user.is_superuser and user_has_device(obj):
+        if request.user.is_superuser and has_device(obj):
             links.append(
                 (self.act_url("second-factor", obj), _("Take the second factor off"), "button-danger")
             )
@@ -158,7 +165,7 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
 
     @admin.display(description=gettext_lazy("second factor"))
     def second_factor(self, user):
-        return _("Set up") if user_has_device(user) else _("Not set up")
+        return _("Set up") if has_device(user) else _("Not set up")
 
     @admin.display(description=gettext_lazy("name"))
     def full_name(self, user):

@@ -2,6 +2,8 @@
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -95,6 +97,14 @@ def test_a_password_is_never_shown_nor_its_hash(office, cashier):
 
 def test_nobody_is_deleted(office, cashier):
     assert office.post(page(cashier, "delete"), {"post": "yes"}).status_code == 403
+
+
+def test_the_page_of_a_user_looks_for_a_second_factor_once(office, cashier):
+    """Its line and its button both want to know; whoever asks is looked up besides."""
+    with CaptureQueriesContext(connection) as heard:
+        assert office.get(f"/admin/stores/user/{cashier.pk}/change/").status_code == 200
+    asked = [query["sql"] for query in heard if 'FROM "otp_totp_totpdevice"' in query["sql"]]
+    assert len([sql for sql in asked if f'"user_id" = {cashier.pk}' in sql]) == 1
 
 
 def test_a_lost_second_factor_is_taken_off_by_a_superuser_only(office, head_office, cashier, client):

@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
 from reports.queries.standing import MARK, MARKS, TOUCHED
-from reports.services import DAILY, FIGURES, PRODUCT_DAYS, STORE_DAYS
+from reports.services import CATEGORY_DAYS, DAILY, FIGURES, NOT_LATE, PRODUCT_DAYS, STORE_DAYS
 from stores.management import in_processes
 from stores.models import Store
 
@@ -243,6 +243,13 @@ def sums_differ(table: str, within: str, keys: tuple[str, str], right: str, prod
 STORE_SUMS = sums_differ(
     "reports_storeday", "store_id = %(store)s", ("store_id", "business_date"), STORE_DAYS, "NULL::bigint"
 )
+CATEGORY_SUMS = sums_differ(
+    "reports_categoryday",
+    NOT_LATE,
+    ("store_id", "category_id", "business_date"),
+    CATEGORY_DAYS,
+    "NULL::bigint",
+)
 PRODUCT_SUMS = sums_differ(
     "reports_productday", "true", ("business_date", "product_id"), PRODUCT_DAYS, "product_id"
 )
@@ -325,6 +332,7 @@ QUESTIONS = (
     UNBILLED,
     DAYS,
     STORE_SUMS,
+    CATEGORY_SUMS,
     STANDING,
     STANDING_SUMS,
     ALERTS,

@@ -1,0 +1,73 @@
+"""How form fields are written: what our own renderer writes is what Django's templates would."""
+
+import datetime
+from decimal import Decimal
+
+import pytest
+from django import forms
+from django.forms.renderers import DjangoTemplates
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
+
+from stores import forms as ours
+from stores.forms import Renderer
+
+ODD = "<b>\"آٹا\" & 'co'</b>"
+ATTRIBUTES = [
+    {},
+    {
+        "class": "input",
+        "required": True,
+        "disabled": False,
+        "maxlength": 12,
+        "data-x": ODD,
+        "title": mark_safe("a&amp;b"),
+    },
+]
+CHOICES = [
+    ("", "---------"), ("a", gettext_lazy("Search")), (ODD, ODD), (7, mark_safe("<i>seven</i>")), (True, "yes"), (None, "none"),
+    ("Group & co", [("g1", "one"), ("g2", ODD)]),
+]  # fmt: skip
+FIELDS = [
+    *(
+        (widget, value)
+        for widget in (
+            forms.TextInput, forms.NumberInput, forms.EmailInput, forms.HiddenInput, forms.PasswordInput, forms.CheckboxInput,
+        )
+        for value in (None, "", "12", ODD, Decimal("1234.50"), 0, True, False)
+    ),
+    (forms.DateInput, datetime.date(2026, 11, 22)),
+    *((forms.Select, value) for value in (None, "", "a", ODD, 7, "g2", "unknown", True)),
+    *((forms.SelectMultiple, value) for value in (None, [], ["a", "g1"], [7, ODD])),
+]  # fmt: skip
+
+
+def made(widget):
+    return widget(choices=CHOICES) if issubclass(widget, forms.Select) else widget(**(
+        {"render_value": True} if widget is forms.PasswordInput else {}
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize("attributes", ATTRIBUTES)
+@pytest.mark.parametrize(("widget", "value"), FIELDS)
+def test_a_field_is_written_as_django_s_templates_write_it(widget, value, attributes):
+    field = made(widget)
+    field.attrs.update(attributes)
+    written = [
+        field.render("the<name", value, {"id": "id_1"}, renderer)
+        for renderer in (Renderer(), DjangoTemplates())
+    ]
+    # Lines end where Django's templates happen to end.
+    here, there = ("".join(line.strip() for line in text.splitlines()) for text in written)
+    assert here == there
+
+
+def test_the_simple_fields_need_no_template(monkeypatch):
+    def render(self, template_name, context, request=None):
+        raise AssertionError(template_name)
+
+    monkeypatch.setattr(ours.DjangoTemplates, "render", render)
+    for widget in {widget for widget, _value in FIELDS}:
+        made(widget).render("name", None, {}, Renderer())
+    with pytest.raises(AssertionError, match="textarea"):
+        forms.Textarea().render("name", None, {}, Renderer())
