@@ -21,7 +21,7 @@ USUAL, LONG = (
     0.3,
 )  # seconds that a page may take; the second is for reports over all stores or over a year
 # Once all have been asked, those that look as if they grew, or took nearly what they may, are asked again: noise is no finding.
-GROWN, NEAR, AGAIN = 1.1, 0.8, 20
+GROWN, NEAR = 1.1, 0.8
 # What shows up to a page of a product's whole past has more to show on the large ledger; it is held against its time alone.
 MORE_TO_SHOW = {"item"}
 DEEP = 5  # pages that a list is turned before its depth is compared with its beginning
@@ -351,11 +351,11 @@ def shown(reader: Reader, found: list[Address]) -> list[Address]:
     return kept
 
 
-def measure(small: Reader, large: Reader, found: list[Address], times: int) -> list[str]:
+def measure(small: Reader, large: Reader, found: list[Address], times: int, again: int) -> list[str]:
     """Asks both for every page in turn, so that a noisy moment of the machine meets both; what went wrong, in words.
 
-    Of a file it is the first byte that counts. After `times` turns the doubtful ones are asked up to AGAIN times more, as long as
-    they are. A page that goes wrong is not asked again, and has no times.
+    Of a file it is the first byte that counts. After `times` turns the doubtful ones are asked up to `again` times more, as
+    long as they are. A page that goes wrong is not asked again, and has no times.
     """
     wrong = []
 
@@ -373,7 +373,7 @@ def measure(small: Reader, large: Reader, found: list[Address], times: int) -> l
     for turn in range(times + 1):  # the first turn warms up
         for address in found:
             ask(address, note=turn > 0)
-    for _turn in range(AGAIN):
+    for _turn in range(again):
         for address in found:
             if address.doubtful:
                 ask(address)
