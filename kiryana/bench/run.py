@@ -418,16 +418,18 @@ class Bench:
         slow = self.figure("pages: p95 of the slowest", "ms", "ms allowed", 1.0, 0.5, False)
 
         def share(address: pages.Address) -> float:
-            return p95(address.large) / address.allowed
+            return pages.p95(address.large) / address.allowed
 
         last = max(found, key=share)
-        slow.add(p95(last.large) * 1000, last.allowed * 1000)
+        slow.add(pages.p95(last.large) * 1000, last.allowed * 1000)
         turned = self.figure("pages: deep in a list", "ms", "ms for the first page", 1.25, 1.05, False)
         for value, limit in deep:
             turned.add(value * 1000, limit * 1000)
         slowest = sorted(found, key=share, reverse=True)[:5]
         self.say(f"grows most: {worst.path} ({worst.ratio:.2f})")
-        self.say("slowest: " + ", ".join(f"{one.path} {p95(one.large) * 1000:.0f} ms" for one in slowest))
+        self.say(
+            "slowest: " + ", ".join(f"{one.path} {pages.p95(one.large) * 1000:.0f} ms" for one in slowest)
+        )
         if wrong:
             raise Failed("; ".join(wrong))
 
@@ -511,9 +513,3 @@ class Bench:
             if turn:  # the first one made what later ones find
                 figure.add(seconds, 6.0)
                 self.say(f"start, {turn}: {seconds:.1f} s")
-
-
-def p95(times: list[float]) -> float:
-    """The time that all but one in twenty stay below."""
-    ordered = sorted(times)
-    return ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)]
