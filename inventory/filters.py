@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import django_filters
 from django.db.models import ExpressionWrapper, F, Q, Value
-from django.db.models.functions import Random
 from django.utils.translation import gettext_lazy as _
 
 from catalog.filters import CategoryFilter
@@ -12,7 +11,6 @@ from catalog.models import Product
 from inventory.models import Document, Kind, Movement, StockLevel
 from stores.filters import DayFilter, InstantFilter
 from stores.models import Store
-from stores.queries import one_of
 
 # The first system's word for a receipt stays valid.
 OLD_KINDS = {"stock_in": Kind.RECEIPT}
@@ -52,25 +50,6 @@ class SkuFilter(django_filters.CharFilter):
 def one_store(request) -> Store | None:
     """The only store that the list of this request is about: then its own keys lead to its rows."""
     return request.parser_context["view"].one_store
-
-
-class SkuOfLinesFilter(SkuFilter):
-    """The lines of a product by its SKU. In many stores there are two roads to them, and the planner does not know which is short:
-    back through the ledger until a page is full, or all lines of the product."""
-
-    MANY = 8_000  # about where both are as long, with 20 million lines in all
-
-    def filter(self, queryset, value):
-        rows = super().filter(queryset, value)
-        if not value or one_store(self.parent.request):
-            return rows
-        levels = StockLevel.objects.for_key(self.parent.request.auth).filter(product__sku=value, seq__gt=0)
-        lines = dict(levels.values_list("store", "seq"))
-        if sum(lines.values()) > self.MANY:
-            # Not by several processes at once: starting them takes longer, and each reads ahead of what the page shows.
-            return rows.alias(alone=Random()).filter(alone__gte=0)
-        product = list(Product.objects.filter(sku=value))
-        return queryset.filter(one_of(Movement.objects.filter(store__in=lines, product__in=product)))
 
 
 class LevelFilter(django_filters.FilterSet):
@@ -165,7 +144,7 @@ class DocumentFilter(LedgerFilter):
 
 
 class MovementFilter(LedgerFilter):
-    sku = SkuOfLinesFilter()
+    sku = SkuFilter()
     occurred_from = SinceFilter(field_name="occurred_at", lookup_expr="gte")
     business_date_from = SinceDayFilter(field_name="business_date", lookup_expr="gte")
     reference = django_filters.CharFilter(method="by_reference", max_length=100, label=_("of the document"))

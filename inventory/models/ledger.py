@@ -343,6 +343,8 @@ class Movement(models.Model):
         indexes = [
             models.Index(fields=["id"], name="movement_id"),
             models.Index(fields=["store", "business_date", "id"], name="movement_day"),
+            # The lines of a product in all stores.
+            models.Index(fields=["product", "id"], name="movement_product"),
             # As for documents.
             models.Index(fields=["kind", "id"], name="movement_kind", condition=~Q(kind="sale")),
             models.Index(

@@ -238,15 +238,10 @@ def reverse_document(
 
 # One statement for any number of documents of one store and any number of lines. Lines are inserted in the order of
 # (product, document, line), which is the order in which the levels are locked: two baskets can never wait for each other
-# (R2). A reference that exists already inserts nothing at all. The values are two texts: so it is one prepared statement,
-# whatever is null in it. What only several documents or lines need is left out where there is one: it is made ready in
-# vain for each sale, and a sale of one line is mostly making ready.
+# (R2). A reference that exists already inserts nothing at all. What only several documents or lines need is left out where
+# there is one: it is made ready in vain for each sale, and a sale of one line is mostly making ready.
 DOCUMENTS = """
-WITH g AS (
-    SELECT * FROM json_to_recordset(%(documents)s::json)
-      AS given (document_no int, kind text, reference text, fingerprint bytea, occurred_at timestamptz, business_date date, total numeric,
-                line_count int, reason bigint, notes text, reverses bigint, returns bigint, source text, "user" bigint, api_key bigint)
-), d AS (
+WITH g AS ({documents}), d AS (
     INSERT INTO inventory_document
         (store_id, kind, reference, fingerprint, occurred_at, business_date, total, line_count, reason_id, notes,
          reverses_id, returns_id, source, user_id, api_key_id)
@@ -257,15 +252,42 @@ WITH g AS (
     RETURNING id, store_id, kind, reference, reason_id, occurred_at, recorded_at, business_date
 ), l AS (
     SELECT d.id AS document_id, d.store_id, d.kind, d.reason_id, d.occurred_at, d.recorded_at, d.business_date, given.*
-    FROM d {join} json_to_recordset(%(lines)s::json)
-      AS given (document_no int, line_no int, product bigint, quantity numeric, entered_quantity numeric, entered_pack bigint,
-                unit_price numeric, line_total numeric, unit_cost numeric, oversell text, reverses bigint, returns bigint)
-      {own}
+    FROM d {join} ({lines}) AS given {own}
 ), """
 SEVERAL = {
     "by_reference": "ORDER BY reference", "join": "JOIN g USING (reference) JOIN", "own": "ON given.document_no = g.document_no",
 }  # fmt: skip
 ONE = {"by_reference": "", "join": "CROSS JOIN", "own": ""}
+# What is given, with its types; `values_of` gives the statement their values.
+OF_DOCUMENTS = {
+    "document_no": "int", "kind": "text", "reference": "text", "fingerprint": "bytea", "occurred_at": "timestamptz",
+    "business_date": "date", "total": "numeric", "line_count": "int", "reason": "bigint", "notes": "text", "reverses": "bigint",
+    "returns": "bigint", "source": "text", "user": "bigint", "api_key": "bigint",
+}  # fmt: skip
+OF_LINES = {
+    "document_no": "int", "line_no": "int", "product": "bigint", "quantity": "numeric", "entered_quantity": "numeric",
+    "entered_pack": "bigint", "unit_price": "numeric", "line_total": "numeric", "unit_cost": "numeric", "oversell": "text",
+    "reverses": "bigint", "returns": "bigint",
+}  # fmt: skip
+
+
+def query_of(name: str, columns: dict[str, str], one: bool) -> str:
+    """The query that reads what is given as `name`: a single row from values of its own, more from one JSON text."""
+    if one:
+        values = ", ".join(f'%({name}_{column})s::{kind} AS "{column}"' for column, kind in columns.items())
+        return f"SELECT {values}"
+    typed = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
+    return f"SELECT * FROM json_to_recordset(%({name})s::json) AS rows ({typed})"  # noqa: S608 - names of columns
+
+
+def values_of(name: str, columns: dict[str, str], rows: Sequence[dict]) -> dict[str, str | None]:
+    """The values for `query_of`, all as text or null: so it is one prepared statement, whatever is null in it."""
+    if len(rows) > 1:
+        return {name: as_json(rows)}
+    [row] = rows
+    return {f"{name}_{column}": None if row[column] is None else as_text(row[column]) for column in columns}
+
+
 # The database posts each line by itself: any kind, and few lines.
 LINE_BY_LINE = """m AS (
     INSERT INTO inventory_movement
@@ -323,7 +345,12 @@ def posting(*, several: bool, line: bool, together: bool, answer: bool) -> str:
     else:
         moved = LINE_BY_LINE.format(in_order="" if line else f"ORDER BY product, {in_order}")
     shown = (ANSWER_OF_SEVERAL if several else ANSWER) if answer else NO_ANSWER
-    return DOCUMENTS.format(**(SEVERAL if several else ONE)) + moved + shown
+    written = DOCUMENTS.format(
+        documents=query_of("documents", OF_DOCUMENTS, not several),
+        lines=query_of("lines", OF_LINES, line),
+        **(SEVERAL if several else ONE),
+    )
+    return written + moved + shown
 
 
 def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = True) -> dict[str, list]:
@@ -335,15 +362,20 @@ def insert_documents(store: Store, drafts: Sequence[Draft], *, answer: bool = Tr
     """
     documents, lines, several = [], [], len(drafts) > 1
     for number, draft in enumerate(drafts):
-        said = draft.document
-        reason = said["reason"].pk if said["reason"] else None
-        own = {"document_no": number}
-        documents.append(said | own | {"reason": reason, "line_count": len(draft.rows)})
-        lines += [row | own for row in draft.rows]
-    given = {"store": str(store.pk), "documents": as_json(documents), "lines": as_json(lines)}
+        reason = draft.document["reason"]
+        documents.append(
+            draft.document
+            | {"document_no": number, "reason": reason and reason.pk, "line_count": len(draft.rows)}
+        )
+        lines += [row | {"document_no": number} for row in draft.rows]
+    values = {
+        "store": str(store.pk),
+        **values_of("documents", OF_DOCUMENTS, documents),
+        **values_of("lines", OF_LINES, lines),
+    }
     statement = posting(several=several, line=len(lines) == 1, together=len(lines) >= MANY, answer=answer)
     with connection.prepared() as cursor:
-        cursor.execute(statement, given)
+        cursor.execute(statement, values)
         if not answer:
             return {}
         rows = cursor.fetchall()

@@ -286,7 +286,7 @@ def variants() -> list[Address]:
         (
             "head",
             "/admin/reports/dailystock/",
-            [admin_store, goods, day, f"{admin_store}&{day}", f"{admin_store}&{goods}"],
+            [admin_store, goods, day, f"{admin_store}&{day}", f"{admin_store}&{goods}&{month}"],
         ),
         ("head", "/admin/stores/store/", ["q=BEN-0007", "status=closed", "sandbox__exact=1"]),
     ]
