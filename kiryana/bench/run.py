@@ -120,7 +120,11 @@ class Bench:
             connections.close_all()
         self.cluster.stop()
         shutil.rmtree(self.home / "logs", ignore_errors=True)
-        made = ["up.lock", "run.json", "secret_key"]  # by bin/up; with its key kept sessions would be nobody's
+        made = [
+            "up.lock",
+            "run.json",
+            "secret_key",
+        ]  # by bin/up; with its key kept sessions would be nobody's
         if self.kept is None:
             self.cluster.remove()
             made.append(KEPT)
