@@ -1,14 +1,12 @@
 """Levels, documents and the ledger. What was written stays: nothing here has PUT or DELETE."""
 
-from functools import cache
-
 from django.db import DatabaseError, transaction
 from django.db.models import F, OuterRef, Subquery
 from django.shortcuts import get_object_or_404
-from django.urls import get_script_prefix, reverse
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from catalog.models import Pack, Product
 from inventory.api import examples
@@ -416,11 +414,4 @@ def answer(posted: Posted, data: dict, name: str, pk: int, request) -> Response:
     """201 with the place of what was recorded; the first answer again, marked, where it had been recorded before."""
     if posted.replayed:
         return Response(data, status=200, headers={"Idempotent-Replayed": "true"})
-    place = place_of(name, get_script_prefix()).replace("/0/", f"/{pk}/")
-    return Response(data, status=201, headers={"Location": request.build_absolute_uri(place)})
-
-
-@cache
-def place_of(name: str, _prefix: str) -> str:
-    """The address of object 0 below this prefix of the site."""
-    return reverse(name, args=[0])
+    return Response(data, status=201, headers={"Location": reverse(name, [pk], request=request)})
