@@ -3,10 +3,11 @@
 import time
 from base64 import b32encode
 from datetime import timedelta
-from functools import update_wrapper
+from functools import cache, update_wrapper
 
 import segno
 from django import forms
+from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
@@ -18,7 +19,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import get_script_prefix, path, reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.decorators import method_decorator
@@ -42,12 +43,21 @@ ORDER = {
     "reports": ["dailystock"],
     "admin": ["logentry"],
 }
+PLACES = {
+    pair: place for place, pair in enumerate((app, name) for app, names in ORDER.items() for name in names)
+}
 # Small apps of Django's that stand under one of ours.
 BESIDE = {"auth": "stores", "admin": "stores"}
 MOST = 100
 RECOVERY_CODES = 10
 # How long a setup page may stay open before its key is no longer taken.
 SETUP_AGE = 60 * 60
+
+
+@cache
+def address(name: str, prefix: str, *arguments: str) -> str:
+    """Where a page of the admin is. The menu asks for some forty on each page; `prefix` is where the site begins."""
+    return reverse(name, args=arguments)
 
 
 class CodeForm(forms.Form):
@@ -99,8 +109,10 @@ class HeadOffice(admin.AdminSite):
     # -- who may enter --------------------------------------------------------------------------------------------
     def needs_second_factor(self, request) -> bool:
         """Whether this head-office user has still to show a second factor: where it is required, or he has set one up."""
+        from stores.access import has_device
+
         user = request.user
-        return not user.is_verified() and (settings.ADMIN_REQUIRES_OTP or user_has_device(user))
+        return not user.is_verified() and (settings.ADMIN_REQUIRES_OTP or has_device(user))
 
     def is_head_office(self, request) -> bool:
         return request.user.is_active and request.user.is_staff
@@ -373,19 +385,40 @@ class HeadOffice(admin.AdminSite):
 
     def get_app_list(self, request, app_label=None):
         """Head office's own order; what belongs to Django (groups, the log of changes) stands with people."""
-        apps = self._build_app_dict(request, app_label)
         listed = {}
-        for label in ORDER:
-            if label not in apps:
+        for model in sorted(
+            self._registry, key=lambda model: PLACES[model._meta.app_label, model._meta.model_name]
+        ):
+            label, own = model._meta.app_label, self.get_model_admin(model)
+            if app_label not in (None, label):
                 continue
-            app = listed.setdefault(label if app_label else BESIDE.get(label, label), apps[label])
-            if app is not apps[label]:
-                app["models"] += apps[label]["models"]
-        for label, app in listed.items():
-            order = [name for own in ORDER if own == label or BESIDE.get(own) == label for name in ORDER[own]]
-            for model in app["models"]:
-                model["name"] = self.get_model_admin(model["model"]).heading
-            app["models"].sort(key=lambda model, order=order: order.index(model["model"]._meta.model_name))
+            may = own.get_model_perms(request) if own.has_module_permission(request) else {}
+            if not any(may.values()):
+                continue
+            place = label if app_label else BESIDE.get(label, label)
+            app = listed.setdefault(
+                place,
+                {
+                    "name": apps.get_app_config(place).verbose_name,
+                    "app_label": place,
+                    "app_url": address("admin:app_list", get_script_prefix(), place),
+                    "has_module_perms": True,
+                    "models": [],
+                },
+            )
+            name = f"admin:{label}_{model._meta.model_name}"
+            shown = may["view"] or may["change"]
+            app["models"].append(
+                {
+                    "model": model,
+                    "name": own.heading,
+                    "object_name": model._meta.object_name,
+                    "perms": may,
+                    "view_only": not may["change"],
+                    "admin_url": address(f"{name}_changelist", get_script_prefix()) if shown else None,
+                    "add_url": address(f"{name}_add", get_script_prefix()) if may["add"] else None,
+                }
+            )
         return list(listed.values())
 
     def index(self, request, extra_context=None):

@@ -114,6 +114,9 @@ MIDDLEWARE = [
     "kiryana.middleware.PriceHistory",
 ]
 
+# Who stands behind a price change is noted where something can change; a page that only reads needs no note on each statement.
+PGHISTORY_MIDDLEWARE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+
 ROOT_URLCONF = "kiryana.urls"
 WSGI_APPLICATION = "kiryana.wsgi.application"
 FORM_RENDERER = "stores.forms.Renderer"

@@ -10,10 +10,13 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.urls import reverse
+from django_otp import user_has_device
 from django_otp.oath import totp
-from django_otp.plugins.otp_static.models import StaticToken
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from django_otp.util import random_hex
 
+from stores.access import has_device
 from stores.models import User
 
 pytestmark = pytest.mark.django_db
@@ -264,3 +267,24 @@ def test_pages_keep_the_strict_policy(client, head_office):
         assert not re.search(r"<[^>]+\sstyle=", text), page
         assert not re.search(r"<[^>]+\son[a-z]+=", text), page
         assert not re.search(r"<script(?![^>]*\ssrc=)", text), page
+
+
+def test_a_second_factor_is_known_by_one_statement_whatever_its_kind(django_assert_num_queries):
+    user, other = User.objects.create_user("hina"), User.objects.create_user("other")
+    TOTPDevice.objects.create(user=other, key=random_hex(20))
+    unproven = TOTPDevice.objects.create(user=user, key=random_hex(20), confirmed=False)
+
+    def known() -> bool:
+        with django_assert_num_queries(1):
+            found = has_device(user)
+        assert found == user_has_device(user)
+        return found
+
+    assert not known()
+    codes = StaticDevice.objects.create(user=user)
+    assert known()
+    codes.delete()
+    assert not known()
+    unproven.confirmed = True
+    unproven.save()
+    assert known()
