@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import UTC
+from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 from procrastinate.contrib.django import app
@@ -24,6 +25,7 @@ from stores.models import ApiKey, Change, Delivery, Store, Webhook
 from stores.services.deliveries import (
     NOT_TOLD,
     SECRET_LOST,
+    Answer,
     cancel,
     end_those_without_key,
     fan_out,
@@ -31,8 +33,10 @@ from stores.services.deliveries import (
     forget_deliveries,
     take,
 )
-from stores.services.sending import Answer, Sender
 from stores.services.webhooks import SCOPES, TEST, switch_off
+
+if TYPE_CHECKING:
+    from stores.services.sending import Sender
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +128,7 @@ def open_changes(deliveries: list[Delivery], key: ApiKey) -> dict[tuple[int, int
 class Courier:
     """What one process is sending now, and the steps by which it goes on."""
 
-    def __init__(self, sender: Sender):
+    def __init__(self, sender: "Sender"):
         self.sender = sender
         self.flying: dict[Future, Delivery] = {}
 
@@ -177,11 +181,13 @@ class Courier:
         return len(done)
 
 
-def send_webhooks(*, stop: threading.Event, once: bool = False, sender: Sender | None = None) -> None:
+def send_webhooks(*, stop: threading.Event, once: bool = False, sender: "Sender | None" = None) -> None:
     """Queues and sends until `stop` is set; with `once` until there is nothing more to do now.
 
     A database that goes away is waited for (but not `once`). Asked to stop, it takes nothing new, and writes down what was on its way.
     """
+    from stores.services.sending import Sender  # read by the one process that sends
+
     with sender or Sender() as sender:
         courier, looked = Courier(sender), float("-inf")
         while not stop.is_set():

@@ -15,8 +15,9 @@ from django.utils import timezone
 from inventory.models import Kind
 from inventory.tasks import webhooks as work
 from stores.models import ApiKey, Change, Delivery, FanOut, Store, Webhook
-from stores.services import create_key, deliveries, revoke_key, sending, webhooks
-from stores.services.sending import Answer, Sender
+from stores.services import addresses, create_key, deliveries, revoke_key, sending, webhooks
+from stores.services.deliveries import Answer
+from stores.services.sending import Sender
 from stores.tests.sink import NAME, Sink, reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,8 +35,8 @@ def sink():
 @pytest.fixture
 def reachable(sink, monkeypatch):
     """Every name leads to the sink, and loopback passes for a public place."""
-    monkeypatch.setattr(sending, "resolve", lambda host, port: [("127.0.0.1", sink.port)])
-    monkeypatch.setattr(sending, "is_public", lambda address: True)
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: [("127.0.0.1", sink.port)])
+    monkeypatch.setattr(addresses, "is_public", lambda address: True)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def key(store):
 @pytest.fixture
 def hook(key, monkeypatch):
     """hook() is a webhook of `key` that is told everything; its `secret` is as it was shown."""
-    monkeypatch.setattr(sending, "resolve", lambda host, port: [("8.8.8.8", port)])
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: [("8.8.8.8", port)])
 
     def make(of=key, url=URL, events=ALL, **fields):
         number = Webhook.objects.count()

@@ -31,11 +31,11 @@ from django.core.management import call_command
 from django.db.models.query import QuerySet
 from inventory.tasks import webhooks as work
 from stores.models import FanOut
-from stores.services import deliveries, sending
+from stores.services import addresses, deliveries, sending
 
 port, point = int(sys.argv[1]), sys.argv[2]
-sending.resolve = lambda host, _port: [("127.0.0.1", port)]
-sending.is_public = lambda address: True
+addresses.resolve = lambda host, _port: [("127.0.0.1", port)]
+addresses.is_public = lambda address: True
 
 def die(*_args):
     os.kill(os.getpid(), signal.SIGKILL)

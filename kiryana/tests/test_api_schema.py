@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from kiryana.api.schema import schema as whole_schema
 from stores.authentication.problems import CODES
 from stores.models import ApiKey
-from stores.services import sending
+from stores.services import addresses
 from stores.services.webhooks import create_webhook
 
 CHECKS = [
@@ -210,11 +210,11 @@ def call_everything(
 @pytest.fixture
 def world(stocked, post, ghee, api_client, monkeypatch) -> tuple:
     """A key that may do everything, with something of its own to find: (secret, ids of what there is)."""
-    monkeypatch.setattr(sending, "resolve", lambda host, port: [("8.8.8.8", port)])
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: [("8.8.8.8", port)])
     posted = [post("sale", (ghee, 1), reference=f"seed-{number}") for number in range(8)]
     client = api_client(rate=1_000_000)
-    addresses = [f"https://partner.example.com/{number}" for number in range(3)]
-    made = [create_webhook(key=client.key, url=url, events=["stock.low"])[0] for url in addresses]
+    hooks = [f"https://partner.example.com/{number}" for number in range(3)]
+    made = [create_webhook(key=client.key, url=url, events=["stock.low"])[0] for url in hooks]
     return client.secret, {
         "documents": [one.document.pk for one in posted],
         "movements": [one.movements[0].pk for one in posted],

@@ -1,6 +1,8 @@
 """The house keeps its shape: who imports whom, what files are called, and who writes to the ledger."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -173,3 +175,12 @@ def test_no_signals_but_the_system_s_own_at_its_start_and_end():
         if any("signals" in (name or "") for name, _line in imported(file))
     ]
     assert [user for user in users if "/tests/" not in user] == ["kiryana/apps.py", "kiryana/cache.py"]
+
+
+def test_only_the_process_that_sends_reads_the_http_client():
+    """It is a fifth of what a process reads to begin, and every process but one has no use for it."""
+    words = "import kiryana.wsgi, sys; from django.urls import get_resolver; get_resolver().url_patterns; print('aiohttp' in sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert told.stdout.split()[-1] == "False"

@@ -27,7 +27,7 @@ from kiryana.tests.refusals import (
     send,
     wrong_with,
 )
-from stores.services import sending
+from stores.services import addresses
 from stores.services.webhooks import create_webhook
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +51,7 @@ MOST = settings.API_LIMITS["body_bytes"]
 @pytest.fixture
 def there(stocked, post, ghee, api_client, monkeypatch) -> dict:
     """A key that may do everything, a sale that could be voided and a webhook."""
-    monkeypatch.setattr(sending, "resolve", lambda host, port: [("8.8.8.8", port)])
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: [("8.8.8.8", port)])
     partner = api_client(rate=10**6)
     webhook, _secret = create_webhook(key=partner.key, url=HOOK["url"] + "/first", events=["stock.low"])
     return {"partner": partner, "sale": post("sale", (ghee, 1)).document.pk, "webhook": webhook.pk}

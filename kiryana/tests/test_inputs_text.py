@@ -30,7 +30,7 @@ from kiryana.tests.refusals import (
     with_literal,
     wrong_with,
 )
-from stores.services import sending
+from stores.services import addresses
 from stores.services.webhooks import create_webhook
 
 pytestmark = pytest.mark.django_db
@@ -291,7 +291,7 @@ def sale(stocked, post, ghee) -> int:
 @pytest.fixture
 def there(sale, api_client, monkeypatch) -> dict:
     """A key that may do everything, a sale that could be voided and a webhook."""
-    monkeypatch.setattr(sending, "resolve", lambda host, port: [("8.8.8.8", port)])
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: [("8.8.8.8", port)])
     partner = api_client(rate=10**6)
     webhook, _secret = create_webhook(key=partner.key, url=HOOK["url"] + "/first", events=["stock.low"])
     return {"partner": partner, "sale": sale, "webhook": webhook.pk}

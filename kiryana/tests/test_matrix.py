@@ -168,7 +168,7 @@ def world(
     """People, keys, and for each kind of object the values that addresses and bodies of the table name."""
     settings.API_RATE = settings.API_GUESS_RATE = settings.LOGIN_RATE = "100000/m"
     cache.clear()
-    monkeypatch.setattr("stores.services.sending.resolve", lambda host, port: [("93.184.215.14", port)])
+    monkeypatch.setattr("stores.services.addresses.resolve", lambda host, port: [("93.184.215.14", port)])
     logging.disable(logging.WARNING)  # an access log of thousands of lines
     try:
         yield World(store, other_store, staff, post, atta, ghee, category)

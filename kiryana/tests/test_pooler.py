@@ -28,7 +28,7 @@ from inventory.tests.test_webhooks import settle
 from kiryana.cluster import tied_to_parent
 from kiryana.tests.live import ROOT, Web, address_of_tests
 from kiryana.tests.test_cluster import until
-from stores.services import revoke_key, sending, webhooks
+from stores.services import addresses, revoke_key, webhooks
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 SERVER_CONNECTIONS = 3
@@ -392,7 +392,7 @@ def one(statement: str, *values):
 
 def test_commands_work_beside_the_pooler(command, machines, api_client, stocked, monkeypatch):
     client = api_client()
-    monkeypatch.setattr(sending, "resolve", lambda host, port: [("8.8.8.8", port)])
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: [("8.8.8.8", port)])
     settle()  # a webhook begins behind the oldest transaction that still runs, whoever's it is
     hook, _secret = webhooks.create_webhook(
         key=client.key, url="https://partner.example.com/hook", events=["movement.created"]

@@ -14,8 +14,8 @@ from stores.authentication.problems import Fault, Invalid, Problem, fault
 from stores.filters import DeliveryFilter
 from stores.models import ApiKey, Change, Delivery, Webhook
 from stores.services import webhooks as services
+from stores.services.addresses import LONGEST_URL
 from stores.services.deliveries import LOGGED
-from stores.services.sending import LONGEST_URL
 
 WEBHOOK = {
     "id": 12,

@@ -7,13 +7,13 @@ it down leaves a lease behind, and another sends it again when that has run out.
 
 import json
 import random
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from stores.models import ApiKey, Change, Delivery, FanOut, Webhook
-from stores.services.sending import Answer
 from stores.services.webhooks import SCOPES, switch_off
 
 LEASE = timedelta(minutes=1)  # far longer than a POST may take; then its sender is taken for dead
@@ -77,6 +77,22 @@ WITH due AS MATERIALIZED (
 UPDATE stores_delivery SET claimed_at = %(now)s FROM due WHERE stores_delivery.id = due.id
 RETURNING stores_delivery.id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one POST. `error` is "" when a whole answer was read, whatever its status; else one of
+    timeout, name_not_found, address_not_public, connection_failed, tls_failed, answer_too_long, answer_broken, url_refused.
+    """
+
+    status: int | None
+    milliseconds: int
+    error: str = ""
+    retry_after: int | None = None  # seconds
+
+    @property
+    def taken(self) -> bool:
+        return not self.error and self.status is not None and 200 <= self.status < 300
 
 
 def news(place: FanOut):

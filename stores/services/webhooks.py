@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from stores.models import ApiKey, Change, Delivery, Webhook
-from stores.services.sending import UrlRefused, check_name, read_url
+from stores.services.addresses import UrlRefused, check_name, read_url
 
 MOST_WEBHOOKS = 20  # of one key
 MOST_RETRIED = 10_000  # deliveries that one call puts back

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stores.models import Delivery, User, Webhook
-from stores.services import create_key, revoke_key, sending, webhooks
+from stores.services import addresses, create_key, revoke_key, webhooks
 
 pytestmark = pytest.mark.django_db
 LIST, SENT = reverse("admin:stores_webhook_changelist"), reverse("admin:stores_delivery_changelist")
@@ -23,7 +23,7 @@ def office(client, head_office):
 
 @pytest.fixture
 def webhook(store, monkeypatch):
-    monkeypatch.setattr(sending, "resolve", lambda host, port: [("8.8.8.8", port)])
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: [("8.8.8.8", port)])
     key, _secret = create_key(name="Foodpanda", scopes=["webhooks:manage", "inventory:read"], stores=[store])
     made, secret = webhooks.create_webhook(
         key=key,

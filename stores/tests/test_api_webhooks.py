@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from stores.models import ApiKey, Change, Delivery, Store, Webhook
-from stores.services import rotate_key, sending, webhooks
+from stores.services import addresses, rotate_key, webhooks
 from stores.tests.test_sending import REFUSED
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ SAME = {"x-request-id": "the-same-request"}
 def resolver(monkeypatch):
     """resolver[host] is where a name leads; any other leads to a public place."""
     known = {}
-    monkeypatch.setattr(sending, "resolve", lambda host, port: [(known.get(host, "8.8.8.8"), port)])
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: [(known.get(host, "8.8.8.8"), port)])
     return known
 
 
@@ -514,7 +514,7 @@ def test_the_database_keeps_one_address_once_for_a_key(webhook):
 
 def test_no_request_waits_for_the_resolver_inside_a_transaction(partner, monkeypatch):
     inside = []
-    real = sending.check_name
+    real = addresses.check_name
 
     def watched(url, *args):
         inside.append(len(connection.savepoint_ids))

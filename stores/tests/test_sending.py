@@ -9,8 +9,10 @@ from email.utils import format_datetime
 import pytest
 import trustme
 
-from stores.services import sending
-from stores.services.sending import Answer, Sender, is_public, read_url, seconds_of
+from stores.services import addresses, sending
+from stores.services.addresses import is_public, read_url
+from stores.services.deliveries import Answer
+from stores.services.sending import Sender, seconds_of
 from stores.tests.sink import NAME, Sink, reply
 
 URL = f"https://{NAME}/hook?shop=1"
@@ -44,7 +46,7 @@ def names(monkeypatch, sink):
             found = found.pop(0) if len(found) > 1 else found[0]
         return [(address, sink.port) for address in found]
 
-    monkeypatch.setattr(sending, "resolve", resolve)
+    monkeypatch.setattr(addresses, "resolve", resolve)
     known["asked"] = asked
     return known
 
@@ -52,7 +54,7 @@ def names(monkeypatch, sink):
 @pytest.fixture
 def open_guard(monkeypatch, names):
     """Loopback passes for a public address: only so can a test be reached."""
-    monkeypatch.setattr(sending, "is_public", lambda address: True)
+    monkeypatch.setattr(addresses, "is_public", lambda address: True)
     names[NAME] = ["127.0.0.1"]
 
 
@@ -272,7 +274,7 @@ def test_a_handshake_that_never_comes_ends_in_time(sender, open_guard, short, si
 
 
 def test_a_resolver_that_never_answers_ends_in_time(sender, sink, open_guard, short, monkeypatch):
-    monkeypatch.setattr(sending, "resolve", lambda host, port: sink.closing.wait(20) and [])
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: sink.closing.wait(20) and [])
     assert post(sender).error == "timeout"
 
 
@@ -413,7 +415,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("url", "code"), REFUSED, ids=[row[0][:60] for row in REFUSED])
 def test_addresses_that_are_refused(url, code):
-    with pytest.raises(sending.UrlRefused) as refusal:
+    with pytest.raises(addresses.UrlRefused) as refusal:
         read_url(url)
     assert refusal.value.code == code
 
@@ -431,16 +433,16 @@ def test_what_is_kept_means_the_same_to_the_library_that_calls_it():
 )
 def test_a_name_with_a_private_address_is_refused_at_save(names, found):
     names[NAME] = found
-    with pytest.raises(sending.UrlRefused) as refusal:
-        sending.check_name(URL)
+    with pytest.raises(addresses.UrlRefused) as refusal:
+        addresses.check_name(URL)
     assert refusal.value.code == "host_not_public"
 
 
 def test_a_name_that_cannot_be_looked_up_now_is_no_refusal(names, monkeypatch, sink):
-    sending.check_name(URL)
+    addresses.check_name(URL)
     names[NAME] = ["8.8.8.8"]
-    sending.check_name(URL)
-    monkeypatch.setattr(sending, "resolve", lambda host, port: sink.closing.wait(20) and [])
+    addresses.check_name(URL)
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: sink.closing.wait(20) and [])
     begun = time.monotonic()
-    sending.check_name(URL, patience=0.1)
+    addresses.check_name(URL, patience=0.1)
     assert time.monotonic() - begun < 2
