@@ -24,7 +24,7 @@ USUAL, LONG = (
 GROWN, NEAR = 1.1, 0.8
 # What shows up to a page of a product's whole past has more to show on the large ledger; it is held against its time alone.
 MORE_TO_SHOW = {"item"}
-DEEP = 5  # pages that a list is turned before its depth is compared with its beginning
+DEEP, DEPTHS = 5, 15  # pages that a list is turned before it is compared with its beginning, and how often
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -154,74 +155,90 @@ class Bench:
             raise Failed(f"The server is not durable: {shown}")
         kept = self.kept
         if kept:
-            self.take_up(kept)
-        else:
-            self.command("kiryana", "migrate", "-v0")
-            self.admin("CREATE DATABASE small TEMPLATE kiryana")
-        os.environ |= {"DATABASE_URL": self.url("small"), "KIRYANA_HOME": str(self.home)}
-        os.environ |= {"API_RATE": "100000000/m", "DJANGO_SETTINGS_MODULE": "kiryana.settings"}
-        import django
+            self.people = kept["people"]
+            self.bare()
+        names = ("kiryana", FILLED, *(["large"] if "large" in self.wanted else [])) if kept else ("kiryana",)
+        with self.migrated(*names):
+            os.environ |= {"DATABASE_URL": self.url("small"), "KIRYANA_HOME": str(self.home)}
+            os.environ |= {"API_RATE": "100000000/m", "DJANGO_SETTINGS_MODULE": "kiryana.settings"}
+            import django
 
-        django.setup()
-        logging.disable(logging.WARNING)  # of this process; the web server logs as always
-        self.ready = True
-        if not kept:
+            django.setup()
+            logging.disable(logging.WARNING)  # of this process; the web server logs as always
+            self.ready = True
+        if kept:
+            self.say("taking up the ledgers of an earlier run")
+            self.admin(
+                "DROP DATABASE IF EXISTS small",
+                f"CREATE DATABASE small TEMPLATE {FILLED} STRATEGY file_copy",
+            )
+        else:
             self.fill()
+        self.key, self.owner, self.head, self.cashiers = self.people
         self.admin("CHECKPOINT")
 
-    def take_up(self, kept: dict) -> None:
-        """Makes the ledgers of an earlier run ready, with the schema of today."""
-        self.key, self.owner, self.head, self.cashiers = kept["people"]
+    def bare(self) -> None:
+        """Puts the database without a ledger back where it belongs, as `measure_start` has left it in an earlier run."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             there = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-            if "bare" in there:  # as measure_start leaves it
+            if "bare" in there:
                 connection.execute("DROP DATABASE IF EXISTS kiryana")
                 connection.execute("ALTER DATABASE bare RENAME TO kiryana")
-        for name in ("kiryana", FILLED, *(["large"] if "large" in self.wanted else [])):
-            self.command(name, "migrate", "-v0")
-        self.say("taking up the ledgers of an earlier run")
-        self.admin(
-            "DROP DATABASE IF EXISTS small", f"CREATE DATABASE small TEMPLATE {FILLED} STRATEGY file_copy"
-        )
 
     def fill(self) -> None:
-        """People, and the ledgers that this run needs."""
+        """People, and the ledgers that this run needs, side by side."""
+        self.admin("CREATE DATABASE small TEMPLATE kiryana")
         self.make_people()
         self.admin("CREATE DATABASE large TEMPLATE small")
-        for name, size in self.wanted.items():
+
+        def filled(name: str) -> None:
+            size = self.wanted[name]
             self.say(
                 f"filling {name}: {size.stores} stores x {size.products} products, {size.movements:,} movements"
             )
-            fill(self.url(name), size, self.progress(size.stores))
+            fill(self.url(name), size, self.progress(name, size.stores))
             with psycopg.connect(self.url(name)) as connection:
                 connection.execute(PEOPLE)
+
+        # Fewer checkpoints meanwhile: each has the pages that come after it written twice.
+        self.admin("ALTER SYSTEM SET max_wal_size = '8GB'", "SELECT pg_reload_conf()")
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(filled, self.wanted))
+        self.admin("ALTER SYSTEM RESET max_wal_size", "SELECT pg_reload_conf()")
         if self.keep:
-            people = [self.key, self.owner, self.head, self.cashiers]
             sizes = {name: asdict(size) for name, size in self.wanted.items()}
             self.admin(
                 f"ALTER DATABASE small RENAME TO {FILLED}",
                 f"CREATE DATABASE small TEMPLATE {FILLED} STRATEGY file_copy",
             )
-            (self.home / KEPT).write_text(json.dumps({"people": people, "sizes": sizes}))
+            (self.home / KEPT).write_text(json.dumps({"people": self.people, "sizes": sizes}))
 
-    def progress(self, stores: int):
-        """Says how far the filling is, about ten times."""
+    def progress(self, name: str, stores: int):
+        """Says how far the filling of `name` is, about ten times."""
         said = [0]
 
         def told(done: int) -> None:
             if done * 10 // stores > said[0] and self.plan is FULL:
                 said[0] = done * 10 // stores
-                self.say(f"  {done} of {stores} stores")
+                self.say(f"  {name}: {done} of {stores} stores")
 
         return told
 
-    def command(self, database: str, *words: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment(database), capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, check=False, preexec_fn=tied_to_parent(),
-        )  # fmt: skip
-        if done.returncode:
-            raise Failed(f"{words[0]}: {done.stderr[-1500:]}")
+    @contextlib.contextmanager
+    def migrated(self, *databases: str) -> Iterator[None]:
+        """Gives these databases the schema of today, while what is inside is done."""
+        runs = [
+            subprocess.Popen(
+                [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=self.environment(database),
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=tied_to_parent(),
+            )
+            for database in databases
+        ]  # fmt: skip
+        yield
+        for run in runs:
+            _nothing, words = run.communicate()
+            if run.returncode:
+                raise Failed(f"migrate: {words[-1500:]}")
 
     def make_people(self) -> None:
         """A partner's key for all stores, an owner, cashiers and head office, all signed in."""
@@ -236,19 +253,23 @@ class Bench:
             client.force_login(user)
             return client.cookies["sessionid"].value
 
-        _key, self.key = create_key(name="Bench", scopes=ApiKey.Scope.values, all_stores=True)
-        self.owner = signed_in(User.objects.create_user("owner"))
-        self.head = signed_in(User.objects.create_superuser("head"))
-        self.cashiers = [
+        _key, secret = create_key(name="Bench", scopes=ApiKey.Scope.values, all_stores=True)
+        owner, head = User.objects.create_user("owner"), User.objects.create_superuser("head")
+        cashiers = [
             (store, signed_in(User.objects.create_user(f"cashier-{store}")))
             for store in range(1, CASHIERS + 1)
         ]
+        self.people = [secret, signed_in(owner), signed_in(head), cashiers]
         connection.close()
 
     @contextlib.contextmanager
-    def web(self, name: str = "small", **environment: str) -> Iterator:
+    def web(self, name: str = "small", *, ready: bool = True, **environment: str) -> Iterator:
         with serving(
-            self.url(name), self.folder / "web.log", KIRYANA_HOME=str(self.home), **environment
+            self.url(name),
+            self.folder / "web.log",
+            ready=ready,
+            KIRYANA_HOME=str(self.home),
+            **environment,
         ) as served:
             yield served
 
@@ -388,9 +409,10 @@ class Bench:
         with psycopg.connect(self.url("small")) as connection, connection.cursor() as cursor:
             found = pages.addresses(cursor)[:: self.plan["every"]]
         with (
-            self.web("small", WEB_WORKERS="1") as (here, _),
+            self.web("small", ready=False, WEB_WORKERS="1") as (here, process),
             self.web("large", WEB_WORKERS="1") as (there, _),
         ):
+            wait_until_ready(here[1], process)
             small, large = pages.Reader(here, headers), pages.Reader(there, headers)
             try:
                 found = pages.shown(small, found)
@@ -398,7 +420,8 @@ class Bench:
                 wrong = pages.measure(small, large, found, times, self.plan["again"])
                 found = [address for address in found if not address.failed]
                 deep = [
-                    pages.depth(large, path, times) for path in ("/api/v1/movements/", "/api/v1/documents/")
+                    pages.depth(large, path, pages.DEPTHS)
+                    for path in ("/api/v1/movements/", "/api/v1/documents/")
                 ]
             finally:
                 small.close()

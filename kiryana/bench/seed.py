@@ -126,13 +126,8 @@ def fill(url: str, size: Size, told: Callable[[int], None] = lambda stores: None
         connection.execute(
             "SET synchronous_commit = off; SET work_mem = '64MB'; SET maintenance_work_mem = '512MB'"
         )
-        # Fewer checkpoints meanwhile: each has the pages that come after it written twice.
-        connection.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
-        connection.execute("SELECT pg_reload_conf()")
         with without_indexes(connection):
             write(connection, connection.cursor(), size, told)
-        connection.execute("ALTER SYSTEM RESET max_wal_size")
-        connection.execute("SELECT pg_reload_conf()")
         sum_up(connection)
         restate(connection)
         connection.execute("VACUUM ANALYZE")

@@ -21,8 +21,13 @@ class NotReady(Exception):
 
 
 @contextlib.contextmanager
-def serving(url: str, log: Path, **environment: str) -> Iterator[tuple[tuple[str, int], subprocess.Popen]]:
-    """gunicorn over the database at `url`; gives its address and process, and ends it afterwards."""
+def serving(
+    url: str, log: Path, *, ready: bool = True, **environment: str
+) -> Iterator[tuple[tuple[str, int], subprocess.Popen]]:
+    """gunicorn over the database at `url`; gives its address and process, and ends it afterwards.
+
+    Without `ready` it is still starting; `wait_until_ready` is for the caller.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener, open(log, "ab") as out:
         port = listener.getsockname()[1]
         command = [sys.executable, "-m", "gunicorn", "--config", "python:kiryana.serve"]
@@ -41,7 +46,8 @@ def serving(url: str, log: Path, **environment: str) -> Iterator[tuple[tuple[str
             preexec_fn=tied_to_parent(),
         )
     try:
-        wait_until_ready(port, process)
+        if ready:
+            wait_until_ready(port, process)
         yield ("127.0.0.1", port), process
     finally:
         process.terminate()
