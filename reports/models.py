@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -11,6 +12,7 @@ from inventory.models import StoreData
 from stores.models import Store
 
 NEVER = date.min  # a store of which no day is summed up yet
+NONE = models.Value([], ArrayField(models.BigIntegerField()))
 
 
 class DailyStock(models.Model):
@@ -82,6 +84,8 @@ class ClosedDays(models.Model):
         verbose_name=_("store"),
     )
     upto = models.DateField(_("closed up to"), db_default=NEVER)
+    # Categories whose products were moved; of each that is here CategoryDay is not to be read.
+    uncounted = ArrayField(models.BigIntegerField(), verbose_name=_("uncounted categories"), db_default=NONE)
 
     class Meta:
         verbose_name = _("closed days")

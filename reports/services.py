@@ -120,13 +120,21 @@ def close_days(*, patience: float = PATIENCE) -> int:
 
 
 def recount_categories() -> int:
-    """Counts the closed days of categories whose products were moved; gives how many. Until then reports of them are slow and right.
+    """Counts the closed days of categories whose products were moved; gives of how many stores. Until then reports of them are
+    slow and right.
 
-    What it costs follows the past of all stores: at first it counts every category.
+    What it costs follows the past of all stores: at first it counts every category. Each store is a transaction of its own, so
+    nobody who tells the feed waits for more than that; killed, it goes on from there the next time.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT reports_recount_categories()")
-        return cursor.fetchone()[0]
+        cursor.execute("SELECT reports_note_categories()")
+    stores, found = 0, True
+    while found:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT reports_recount_store()")
+            [found] = cursor.fetchone()
+        stores += found
+    return stores
 
 
 def begin_closing() -> None:
@@ -187,12 +195,12 @@ SELECT business_date, product_id, {SUMS} FROM (
 ) AS days GROUP BY business_date, product_id
 """  # noqa: S608
 
-# By category from the ledger's lines; days that have late figures are right when the job has counted them.
+# By category from the ledger's lines; days that have late figures, and uncounted categories, are right when the job has counted them.
 CATEGORY_DAYS = """
 WITH line AS (
     SELECT n.category_id, m.business_date, m.document_id, m.kind, m.reverses_id IS NOT NULL AS void, m.quantity, m.line_total, m.unit_cost
     FROM inventory_movement AS m JOIN reports_categoryproduct AS n ON n.product_id = m.product_id
-    JOIN reports_closeddays AS c ON c.store_id = m.store_id AND m.business_date <= c.upto
+    JOIN reports_closeddays AS c ON c.store_id = m.store_id AND m.business_date <= c.upto AND n.category_id <> ALL(c.uncounted)
     WHERE m.store_id = %(store)s
 )
 SELECT %(store)s::bigint AS store_id, category_id, business_date,
@@ -207,7 +215,8 @@ FROM line
 WHERE business_date NOT IN (SELECT business_date FROM reports_latefigures WHERE store_id = %(store)s)
 GROUP BY category_id, business_date
 """
-NOT_LATE = """store_id = %(store)s
+READ = """store_id = %(store)s
+    AND category_id NOT IN (SELECT unnest(uncounted) FROM reports_closeddays WHERE store_id = %(store)s)
     AND business_date NOT IN (SELECT business_date FROM reports_latefigures WHERE store_id = %(store)s)"""
 
 
@@ -232,7 +241,7 @@ REBUILD_STORE_DAYS = put_right(
     "reports_storeday", ("store_id", "business_date"), STORE_DAYS, "s.store_id = %(store)s"
 )
 REBUILD_CATEGORY_DAYS = put_right(
-    "reports_categoryday", ("store_id", "category_id", "business_date"), CATEGORY_DAYS, NOT_LATE
+    "reports_categoryday", ("store_id", "category_id", "business_date"), CATEGORY_DAYS, READ
 )
 REBUILD_PRODUCT_DAYS = put_right("reports_productday", ("business_date", "product_id"), PRODUCT_DAYS)
 

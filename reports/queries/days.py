@@ -67,7 +67,8 @@ FROM mine CROSS JOIN LATERAL (
     WHERE (SELECT yes FROM counted) AND store_id = mine.id AND category_id = %(category)s
       AND business_date BETWEEN %(start)s AND %(end)s OFFSET 0
 ) AS k
-WHERE NOT EXISTS (SELECT FROM late WHERE late.store_id = mine.id AND late.business_date = k.business_date)
+WHERE mine.id NOT IN (SELECT store_id FROM reports_closeddays WHERE %(category)s = ANY(uncounted))
+  AND NOT EXISTS (SELECT FROM late WHERE late.store_id = mine.id AND late.business_date = k.business_date)
 UNION ALL
 SELECT afresh.store_id, NULL, d.business_date, 0, d.lines, d.sold, d.revenue, d.cost
 FROM afresh CROSS JOIN LATERAL (
@@ -101,10 +102,13 @@ COUNTED = f""", goods AS MATERIALIZED (
     SELECT DISTINCT store_id, business_date FROM reports_latefigures
     WHERE store_id IN (SELECT id FROM mine) AND business_date BETWEEN %(start)s AND %(end)s
 ), afresh AS MATERIALIZED (
-    SELECT mine.id AS store_id, greatest(%(start)s::date, CASE WHEN (SELECT yes FROM counted) THEN coalesce(c.upto, '0001-01-01')
-           ELSE '0001-01-01' END + 1) AS first_day, %(end)s::date AS last_day
-    FROM mine LEFT JOIN reports_closeddays AS c ON c.store_id = mine.id
-    UNION ALL SELECT store_id, business_date, business_date FROM late WHERE (SELECT yes FROM counted)
+    SELECT mine.id AS store_id, greatest(%(start)s::date, coalesce(c.upto, '0001-01-01') + 1) AS first_day, %(end)s::date AS last_day
+    FROM mine LEFT JOIN (
+        SELECT * FROM reports_closeddays WHERE (SELECT yes FROM counted) AND %(category)s <> ALL(uncounted)
+    ) AS c ON c.store_id = mine.id
+    UNION ALL SELECT late.store_id, business_date, business_date
+    FROM late JOIN reports_closeddays AS c ON c.store_id = late.store_id
+    WHERE (SELECT yes FROM counted) AND %(category)s <> ALL(uncounted)
 )"""  # noqa: S608
 
 

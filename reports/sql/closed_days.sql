@@ -9,7 +9,8 @@
 --
 -- reports_categoryday holds the same sums of a store by category, each with all that nests in it: which products those were is
 -- reports_categoryproduct. How many sales hold a line of a category cannot be added up from late figures, so a day of a store that
--- has any is read afresh until the job has counted it again. So is a category whose products are others by now.
+-- has any is read afresh until the job has counted it again. So is a category whose products are others by now, and of each
+-- store those that are `uncounted`.
 --
 -- A report adds the sums, the late figures and the daily stock of the days behind `upto`, all in one statement: one snapshot.
 --
@@ -124,13 +125,12 @@ BEGIN
     documents = excluded.documents, lines = excluded.lines, sold = excluded.sold, revenue = excluded.revenue, cost = excluded.cost;
 END $$;
 
--- Counts the closed days of those categories anew whose products are others than they were; at first, of all. Gives how many
--- categories that were, 0 also when somebody else is at it. Nobody else moves `upto` meanwhile, and what comes late is noted.
-CREATE OR REPLACE FUNCTION reports_recount_categories() RETURNS bigint LANGUAGE plpgsql AS $$
+-- Notes the categories whose products are others than they were, at first all: of every store their days are to be counted anew,
+-- and until then are read afresh. Gives how many stores wait for that, 0 also when somebody else is at it.
+CREATE OR REPLACE FUNCTION reports_note_categories() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   known bigint[];
   changed bigint[];
-  closed reports_closeddays%ROWTYPE;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(hashtext('reports_sum_up')) THEN
     RETURN 0;
@@ -142,19 +142,36 @@ BEGIN
     UNION ALL
     (SELECT category_id, product_id FROM reports_categoryproduct EXCEPT SELECT category_id, product_id FROM reports_categories_now())
   ) AS differ;
-  IF changed IS NULL THEN
-    RETURN 0;
+  IF changed IS NOT NULL THEN
+    DELETE FROM reports_categoryproduct WHERE category_id = ANY(changed);
+    INSERT INTO reports_categoryproduct (category_id, product_id)
+      SELECT category_id, product_id FROM reports_categories_now()
+      WHERE category_id = ANY(changed) AND (known IS NULL OR product_id = ANY(known));
+    ANALYZE reports_categoryproduct;  -- filled just now, it would be joined as an empty table
+    -- In the order in which a posting of late facts takes them.
+    PERFORM FROM reports_closeddays ORDER BY store_id FOR UPDATE;
+    UPDATE reports_closeddays SET uncounted = ARRAY(SELECT unnest(uncounted) UNION SELECT unnest(changed));
   END IF;
-  DELETE FROM reports_categoryproduct WHERE category_id = ANY(changed);
-  INSERT INTO reports_categoryproduct (category_id, product_id)
-    SELECT category_id, product_id FROM reports_categories_now()
-    WHERE category_id = ANY(changed) AND (known IS NULL OR product_id = ANY(known));
-  ANALYZE reports_categoryproduct;  -- filled just now, it would be joined as an empty table
-  FOR closed IN SELECT * FROM reports_closeddays LOOP
-    DELETE FROM reports_categoryday WHERE store_id = closed.store_id AND category_id = ANY(changed);
-    PERFORM reports_count_categories(closed.store_id, '0001-01-01', closed.upto, changed);
-  END LOOP;
-  RETURN cardinality(changed);
+  RETURN (SELECT count(*) FROM reports_closeddays WHERE uncounted <> '{}');
+END $$;
+
+-- Counts the closed days of one store anew, of the categories that were noted; false when no store waits, or somebody else is at
+-- it. Nobody else moves `upto` meanwhile, and what comes late is noted.
+CREATE OR REPLACE FUNCTION reports_recount_store() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  closed reports_closeddays%ROWTYPE;
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(hashtext('reports_sum_up')) THEN
+    RETURN false;
+  END IF;
+  SELECT * INTO closed FROM reports_closeddays WHERE uncounted <> '{}' ORDER BY store_id LIMIT 1;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  DELETE FROM reports_categoryday WHERE store_id = closed.store_id AND category_id = ANY(closed.uncounted);
+  PERFORM reports_count_categories(closed.store_id, '0001-01-01', closed.upto, closed.uncounted);
+  UPDATE reports_closeddays SET uncounted = '{}' WHERE store_id = closed.store_id;
+  RETURN true;
 END $$;
 
 -- Sums up at most `span` more days of each of `stores`, up to `target`, and takes in what came late to them; gives how many days

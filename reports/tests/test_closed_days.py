@@ -223,6 +223,46 @@ def test_a_report_of_a_category_counts_a_sale_once_by_sums_that_know_what_is_in_
 
 
 @pytest.mark.django_db
+def test_categories_are_counted_anew_store_by_store_and_are_right_at_every_step(chain, post, category):
+    """Killed between two stores, the job leaves some that are read afresh and others that are read from their sums."""
+    stores, goods = chain
+    when, mine = timezone.now() - timedelta(OLD), Store.objects.filter(sandbox=False)
+    for where in stores[:2]:
+        post(Kind.SALE, *[(product, 1) for product in goods], where=where, occurred_at=when)
+    close_days()
+    other, today = Category.objects.get(name="Soap"), timezone.now().date()
+    Product.objects.filter(pk=goods[1].pk).update(category=other)
+    post(Kind.SALE, (goods[1], 2), where=stores[1], occurred_at=when)  # comes late meanwhile
+
+    def waiting() -> int:
+        return ClosedDays.objects.exclude(uncounted=[]).count()
+
+    def right() -> bool:
+        for within in (category, other):
+            asked = (mine, today - timedelta(30), today, within)
+            told = without_sums(lambda asked=asked: queries.daily_sales(*asked))
+            assert queries.daily_sales(*asked) == told
+        call_command("check_ledger", processes=1)
+        return True
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT reports_note_categories()")
+        assert cursor.fetchone()[0] == waiting() == mine.count()
+    # Of a store that waits the sums are not asked, of one that was counted they are.
+    CategoryDay.objects.update(documents=9)
+    assert right()
+    for left in range(waiting() - 1, -1, -1):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT reports_recount_store()")
+            assert cursor.fetchone()[0] is True
+        assert waiting() == left
+        assert right()
+    close_days()
+    assert right()
+    assert not LateFigures.objects.exists()
+
+
+@pytest.mark.django_db
 def test_a_late_sale_is_in_the_report_before_and_after_the_job_took_it_in(stocked, post, ghee, store):
     when = timezone.now() - timedelta(OLD)
     post(Kind.SALE, (ghee, 5), occurred_at=when)

@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
 from reports.queries.standing import MARK, MARKS, TOUCHED
-from reports.services import CATEGORY_DAYS, DAILY, FIGURES, NOT_LATE, PRODUCT_DAYS, STORE_DAYS
+from reports.services import CATEGORY_DAYS, DAILY, FIGURES, PRODUCT_DAYS, READ, STORE_DAYS
 from stores.management import in_processes
 from stores.models import Store
 
@@ -245,7 +245,7 @@ STORE_SUMS = sums_differ(
 )
 CATEGORY_SUMS = sums_differ(
     "reports_categoryday",
-    NOT_LATE,
+    READ,
     ("store_id", "category_id", "business_date"),
     CATEGORY_DAYS,
     "NULL::bigint",
