@@ -1,6 +1,7 @@
 """What is sold: one list for all stores, with codes, packs and prices."""
 
 from decimal import Decimal
+from functools import lru_cache
 
 import pghistory
 from django.contrib.postgres.indexes import GinIndex, OpClass
@@ -85,6 +86,12 @@ no_spaces = RegexValidator(
 def in_language(english: str, urdu: str) -> str:
     """The name in the reader's language; the English one where there is no Urdu."""
     return urdu if urdu and get_language() == "ur" else english
+
+
+@lru_cache(maxsize=256)
+def word_of(choices: type[models.TextChoices], value: str, language: str | None) -> str:
+    """The word for one of `choices` in `language`, the reader's own: lists say the same few over and over."""
+    return str(choices(value).label)
 
 
 class Category(models.Model):
@@ -252,7 +259,7 @@ class Product(models.Model):
 
     # Django's own looks through all choices each time, which a list of fifty rows feels.
     def get_unit_display(self) -> str:
-        return str(self.Unit(self.unit).label)
+        return word_of(self.Unit, self.unit, get_language())
 
     @property
     def label(self) -> str:
