@@ -214,9 +214,9 @@ def clock_text(local: datetime) -> str:
 
 
 @lru_cache(maxsize=2048)
-def written(value: date, language: str | None) -> str:
-    """22 Nov 2026 in `language`, the reader's own: lists say the same few days over and over."""
-    return formats.date_format(value, "j M Y")
+def written(value: date, language: str | None, form: str = "j M Y") -> str:
+    """22 Nov 2026, or in another `form`, in `language`, the reader's own: lists say the same few days over and over."""
+    return formats.date_format(value, form)
 
 
 @register.filter
