@@ -7,7 +7,7 @@ import pghistory
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import connections, models
-from django.db.models import F, Func, OuterRef, Q, Subquery, Value
+from django.db.models import F, Func, OuterRef, Prefetch, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Least, Now, NullIf, StrIndex
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -130,6 +130,13 @@ LIKELY = 100  # products among which a till chooses
 class ProductQuerySet(models.QuerySet):
     def active(self):
         return self.filter(status=Product.Status.ACTIVE)
+
+    def with_codes(self):
+        """Adds `codes` (its barcodes) and `ways` (its packs, each with its `codes`) as lists."""
+        codes = Prefetch("barcodes", to_attr="codes")
+        return self.prefetch_related(
+            codes, Prefetch("packs", Pack.objects.prefetch_related(codes), to_attr="ways")
+        )
 
     def priced(self, store: Store, at=None):
         """Adds `price`: the newest StorePrice of `store` effective at `at` (default now), else the product's (R6)."""

@@ -108,7 +108,8 @@ def inventory_value(request, code):
     context = {
         "now": timezone.now(),
         "totals": report.totals,
-        "rows": list(
+        "rows": report.rows,
+        "shown": list(
             shown_categories(with_shares(report.rows, "value_at_cost", report.totals["value_at_cost"]))
         ),
         "top": list(shown_values(report.top, store)),
@@ -140,7 +141,8 @@ def low_stock(request, code):
         "counts": counts,
         "state": state,
         "page": page,
-        "rows": list(shown_short(page, store)),
+        "rows": (rows := list(page)),
+        "shown": list(shown_short(rows, store)),
         "section": "reports",
     }
     return render(request, "reports/low_stock.html", context | {"now": timezone.now()})
@@ -167,7 +169,8 @@ def top_products(request, code):
         "start": days[0],
         "end": days[1],
         "totals": report.totals,
-        "rows": list(shown_top(with_shares(report.rows, chosen["by"], most), store)),
+        "rows": report.rows,
+        "shown": list(shown_top(with_shares(report.rows, chosen["by"], most), store)),
         "periods": periods(store.today()),
         "section": "reports",
     }

@@ -4,7 +4,6 @@ from django.db import DatabaseError, transaction
 from django.db.models import F, OuterRef, Subquery
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework import mixins
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
@@ -29,7 +28,7 @@ from inventory.api.shapes import (
 from inventory.filters import DocumentFilter, LevelFilter, MovementFilter
 from inventory.models import Document, Movement, Reason, StockLevel
 from inventory.services import Actor, Posted, Refused, reverse_document
-from stores.api.base import KeyViews, check_match, entity_tag, store_of, taken
+from stores.api.base import KeyViews, Listed, check_match, entity_tag, store_of, taken
 from stores.api.fields import kept
 from stores.authentication.problems import CODES, Fault, Invalid, Problem, problem_of_database
 from stores.models import ApiKey, Store
@@ -66,7 +65,7 @@ def example(name: str, value, status: int | None = None, request: bool = False) 
     )
 
 
-class StoreDataViews(KeyViews):
+class StoreDataViews(Listed, KeyViews):
     """Lists of rows that belong to a store: a `store` that is not the key's is not found.
 
     `one_store` is the only one that a list is about: it is named, or the key has no other. It is known before the rows are
@@ -90,7 +89,7 @@ class StoreDataViews(KeyViews):
 
 
 @extend_schema(tags=["inventory"])
-class LevelViews(StoreDataViews, mixins.ListModelMixin):
+class LevelViews(StoreDataViews):
     scopes = {
         "list": Scope.INVENTORY_READ,
         "retrieve": Scope.INVENTORY_READ,
@@ -175,7 +174,7 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
 
 
 @extend_schema(tags=["movements"])
-class MovementViews(StoreDataViews, mixins.ListModelMixin):
+class MovementViews(StoreDataViews):
     scopes = {"list": Scope.MOVEMENTS_READ, "retrieve": Scope.MOVEMENTS_READ, "create": Scope.MOVEMENTS_WRITE}
     problems = {"list": ("not_found",), "create": POSTING}
     append_only = True
@@ -231,7 +230,7 @@ class MovementViews(StoreDataViews, mixins.ListModelMixin):
 
 
 @extend_schema(tags=["documents"])
-class DocumentViews(StoreDataViews, mixins.ListModelMixin):
+class DocumentViews(StoreDataViews):
     scopes = {
         "list": Scope.MOVEMENTS_READ,
         "retrieve": Scope.MOVEMENTS_READ,

@@ -78,7 +78,7 @@ def products(request, code):
     page = page_of(request, rows, order="name", name="products")
     levels = levels_of(store, [product.pk for product in page.rows])
     shown = list(shown_products(page.rows, levels, store))
-    context = {"form": form, "page": page, "rows": shown, "section": "products"}
+    context = {"form": form, "page": page, "shown": shown, "section": "products"}
     return render(request, "inventory/products.html", context)
 
 
@@ -182,7 +182,7 @@ def inventory(request, code):
     return render(
         request,
         "inventory/inventory.html",
-        {"form": form, "page": page, "rows": shown, "states": states, "section": "stock"},
+        {"form": form, "page": page, "shown": shown, "states": states, "section": "stock"},
     )
 
 
@@ -244,7 +244,7 @@ def item_page(request, store: Store, level: StockLevel, level_form=None, reorder
     }  # fmt: skip
     context = {
         "level": level, "product": product, "page": page, "section": "stock",
-        "rows": list(shown_on_card(page.rows, store)),
+        "shown": list(shown_on_card(page.rows, store)),
         "price": prices(store, [product.pk])[product.pk],
         "barcodes": Barcode.objects.filter(product=product).select_related("pack").order_by("pack", "code"),
         "level_form": level_form or LevelForm(store=store, level=level), "reorder_form": reorder_form or ReorderForm(initial=initial),
