@@ -43,6 +43,21 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Your own number for this act; the same as `reference` in the body. Sent again, it is done once.",
 )
+# What a row of a list shows: each column more is read fifty times.
+SHOWN_OF_MOVEMENTS = (
+    "line_no", "kind", "quantity", "entered_quantity", "unit_price", "line_total", "unit_cost", "cost_estimated", "balance_after",
+    "average_cost_after", "seq", "reverses", "returns", "occurred_at", "recorded_at", "business_date", "store__code", "product__sku",
+    "document__kind", "document__reverses", "document__reference", "reason__code", "entered_pack__name",
+)  # fmt: skip
+SHOWN_OF_DOCUMENTS = (
+    "kind", "reference", "occurred_at", "recorded_at", "business_date", "total", "notes", "reverses", "returns", "line_count",
+    "store__code", "reason__code",
+)  # fmt: skip
+# A level that is changed is checked whole.
+SHOWN_OF_LEVELS = (
+    *(field.name for field in StockLevel._meta.concrete_fields),
+    "store__code", "product__sku", "product__name", "product__unit",
+)  # fmt: skip
 STORE_CODE = OpenApiParameter("store", str, OpenApiParameter.PATH, description="The store's code.")
 SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The product's SKU.")
 
@@ -114,11 +129,7 @@ class LevelViews(StoreDataViews):
         return rows
 
     def get_queryset(self):
-        return (
-            StockLevel.objects.for_key(self.key)
-            .select_related("store", "product")
-            .defer("product__search_text")
-        )
+        return StockLevel.objects.for_key(self.key).select_related("store", "product").only(*SHOWN_OF_LEVELS)
 
     @extend_schema(summary="List stock levels", examples=[example("A level", examples.LEVEL)])
     def list(self, request, *args, **kwargs):
@@ -134,7 +145,7 @@ class LevelViews(StoreDataViews):
 
     def shown(self, level: StockLevel) -> Response:
         """One level with the ETag of its settings."""
-        return Response(self.get_serializer(level).data, headers={"ETag": tag_of(level)})
+        return Response(self.shape.to_representation(level), headers={"ETag": tag_of(level)})
 
     @extend_schema(
         summary="Change reorder settings",
@@ -188,7 +199,7 @@ class MovementViews(StoreDataViews):
         rows = Movement.objects.for_key(self.key).select_related(
             "store", "product", "document", "reason", "entered_pack"
         )
-        return rows.defer("product__search_text")
+        return rows.only(*SHOWN_OF_MOVEMENTS)
 
     @extend_schema(summary="List movements", examples=[example("A movement", examples.MOVEMENT)])
     def list(self, request, *args, **kwargs):
@@ -198,7 +209,7 @@ class MovementViews(StoreDataViews):
     @extend_schema(summary="One movement", examples=[example("A movement", examples.MOVEMENT)])
     def retrieve(self, request, id):
         """One line of the ledger."""
-        return Response(self.get_serializer(get_object_or_404(self.get_queryset(), pk=id)).data)
+        return Response(self.shape.to_representation(get_object_or_404(self.get_queryset(), pk=id)))
 
     @extend_schema(
         summary="Record one movement",
@@ -255,6 +266,7 @@ class DocumentViews(StoreDataViews):
         return (
             Document.objects.for_key(self.key)
             .select_related("store", "reason")
+            .only(*SHOWN_OF_DOCUMENTS)
             .annotate(voided_by=Subquery(void))
         )
 

@@ -110,6 +110,13 @@ class KeyViews(GenericViewSet):
     def get_serializer_context(self):
         return super().get_serializer_context() | {"sees_cost": self.sees_cost}
 
+    def filter_queryset(self, queryset):
+        # Where no filter is given there is nothing to refuse either; the form of a FilterSet is made anew each time.
+        filters = getattr(self, "filterset_class", None)
+        if filters and self.request.query_params.keys().isdisjoint(filters.base_filters):
+            return queryset
+        return super().filter_queryset(queryset)
+
     @property
     def shape(self) -> BaseSerializer:
         """The serializer of this action's answers, shared by all requests."""
