@@ -12,6 +12,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from django import template
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import formats, timezone
@@ -19,6 +20,8 @@ from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
+
+from stores.access import MAY, may
 
 register = template.Library()
 
@@ -158,6 +161,24 @@ def icon(name: str, css: str = "") -> str:
         static("img/icons.svg"),
         name,
     )
+
+
+ANY_STORE = "-"  # the code in the addresses of a navigation that is kept for all stores
+
+
+@lru_cache(maxsize=256)
+def navigation_of(role: str | None, section: str, language: str | None) -> str:
+    """The navigation of a role with its place in it, in `language`, the reader's own; for the store ANY_STORE."""
+    shown = {"store": {"code": ANY_STORE}, "may": {act: may(role, act) for act in MAY}, "section": section}
+    return render_to_string("components/nav.html", shown)
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context) -> str:
+    """The navigation of the store's pages: links, of which nothing but the store's code differs from store to store."""
+    store = context["store"]
+    text = navigation_of(getattr(store, "role", None), str(context.get("section", "")), get_language())
+    return SafeString(text.replace(f"/s/{ANY_STORE}/", f"/s/{store.code}/"))
 
 
 def addresses(name: str, code: str) -> Callable[[object], str]:
