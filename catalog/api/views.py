@@ -125,7 +125,8 @@ class ProductViews(Listed, KeyViews):
         given = self.read(ProductChange)
         with transaction.atomic():
             product = get_object_or_404(
-                Product.objects.select_for_update(of=("self",)).select_related("category"), sku=sku
+                Product.objects.select_for_update(of=("self",)).select_related("category").with_codes(),
+                sku=sku,
             )
             check_match(request, tag_of(product))
             check_price(given, product)
