@@ -1,12 +1,13 @@
 """What is sold: one list for all stores, with codes, packs and prices."""
 
 from decimal import Decimal
+from functools import lru_cache
 
 import pghistory
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import connections, models
-from django.db.models import F, Func, OuterRef, Q, Subquery, Value
+from django.db.models import F, Func, OuterRef, Prefetch, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Least, Now, NullIf, StrIndex
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -87,6 +88,12 @@ def in_language(english: str, urdu: str) -> str:
     return urdu if urdu and get_language() == "ur" else english
 
 
+@lru_cache(maxsize=256)
+def word_of(choices: type[models.TextChoices], value: str, language: str | None) -> str:
+    """The word for one of `choices` in `language`, the reader's own: lists say the same few over and over."""
+    return str(choices(value).label)
+
+
 class Category(models.Model):
     """One group of products, such as Flour & Grains; groups may nest."""
 
@@ -123,6 +130,13 @@ LIKELY = 100  # products among which a till chooses
 class ProductQuerySet(models.QuerySet):
     def active(self):
         return self.filter(status=Product.Status.ACTIVE)
+
+    def with_codes(self):
+        """Adds `codes` (its barcodes) and `ways` (its packs, each with its `codes`) as lists."""
+        codes = Prefetch("barcodes", to_attr="codes")
+        return self.prefetch_related(
+            codes, Prefetch("packs", Pack.objects.prefetch_related(codes), to_attr="ways")
+        )
 
     def priced(self, store: Store, at=None):
         """Adds `price`: the newest StorePrice of `store` effective at `at` (default now), else the product's (R6)."""
@@ -252,7 +266,7 @@ class Product(models.Model):
 
     # Django's own looks through all choices each time, which a list of fifty rows feels.
     def get_unit_display(self) -> str:
-        return str(self.Unit(self.unit).label)
+        return word_of(self.Unit, self.unit, get_language())
 
     @property
     def label(self) -> str:

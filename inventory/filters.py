@@ -11,6 +11,7 @@ from catalog.models import Product
 from inventory.models import Document, Kind, Movement, StockLevel
 from stores.filters import DayFilter, InstantFilter
 from stores.models import Store
+from stores.queries import one_of
 
 # The first system's word for a receipt stays valid.
 OLD_KINDS = {"stock_in": Kind.RECEIPT}
@@ -87,7 +88,7 @@ def since(queryset, fitting, name: str, value):
     fitting = fitting.order_by("store", "business_date", "pk")
     found = list(fitting.values_list("pk", flat=True)[:PAGES])
     if len(found) < PAGES:
-        return queryset.filter(pk__in=found)
+        return queryset.filter(one_of(found))
     # Not by the column itself: the planner takes a day and an instant for two conditions and expects next to nothing.
     own = type(queryset.model._meta.get_field(name))()
     moved = ExpressionWrapper(F(name) + Value(timedelta(0)), output_field=own)

@@ -1,6 +1,7 @@
 """The dashboard and the reports of one store. Every page here can be read without JavaScript, and printed."""
 
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from django.contrib import messages
@@ -10,16 +11,21 @@ from django.http import Http404
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from catalog.models import Product
+from catalog.models import Product, in_language
 from inventory.forms.lists import MovementFilter
 from inventory.models import Movement
 from reports import exports, queries
 from reports.forms import DEFAULT_DAYS, PeriodForm, ShortForm, TopForm
 from reports.queries.replica import from_replica
+from reports.templatetags.reports import mixed, percent, share_bar, short_weekday
 from stores.access import get_store, may
 from stores.models import Store
+from stores.queries import loaded
+from stores.templatetags.shop import addresses, at, clock, count, day, money, quantity, signed, state
 
 PAGE_SIZE = 50
 DASHBOARD_ROWS = 8
@@ -47,8 +53,9 @@ def dashboard(request, code):
         "standing": {name: standing[name] for name in ("products", "low", "out", "negative")},
         "short": standing["low"] + standing["out"] + standing["negative"],
         "value": standing["value_at_cost"] if seen else None,
-        "low_rows": with_products(queries.short_levels(mine)[:DASHBOARD_ROWS]),
-        "movements": queries.newest_movements(store),
+        "days": list(shown_days(sales.rows)),
+        "low_rows": list(shown_short(queries.short_levels(mine)[:DASHBOARD_ROWS], store)),
+        "movements": list(shown_movements(queries.newest_movements(store), store, today)),
         "section": "home",
     }
     return render(request, "reports/dashboard.html", context)
@@ -79,6 +86,7 @@ def daily_sales(request, code):
     context = {
         "form": form,
         "report": report,
+        "days": list(shown_days(report.rows)),
         "start": days[0],
         "end": days[1],
         "today": store.today(),
@@ -100,8 +108,11 @@ def inventory_value(request, code):
     context = {
         "now": timezone.now(),
         "totals": report.totals,
-        "rows": with_shares(report.rows, "value_at_cost", report.totals["value_at_cost"]),
-        "top": with_products(with_shares(report.top, "value_at_cost", report.totals["value_at_cost"])),
+        "rows": report.rows,
+        "shown": list(
+            shown_categories(with_shares(report.rows, "value_at_cost", report.totals["value_at_cost"]))
+        ),
+        "top": list(shown_values(report.top, store)),
         "section": "reports",
     }
     return render(request, "reports/inventory_value.html", context)
@@ -130,7 +141,8 @@ def low_stock(request, code):
         "counts": counts,
         "state": state,
         "page": page,
-        "rows": with_products(page),
+        "rows": (rows := list(page)),
+        "shown": list(shown_short(rows, store)),
         "section": "reports",
     }
     return render(request, "reports/low_stock.html", context | {"now": timezone.now()})
@@ -157,7 +169,8 @@ def top_products(request, code):
         "start": days[0],
         "end": days[1],
         "totals": report.totals,
-        "rows": with_products(with_shares(report.rows, chosen["by"], most)),
+        "rows": report.rows,
+        "shown": list(shown_top(with_shares(report.rows, chosen["by"], most), store)),
         "periods": periods(store.today()),
         "section": "reports",
     }
@@ -200,10 +213,78 @@ def periods(today) -> list[tuple]:
     return [(days, today - timedelta(days=days - 1), today) for days in (1, 7, DEFAULT_DAYS, 30, 90)]
 
 
-def with_products(rows) -> list[dict]:
-    """The rows, each with a Product made of its own figures, for the tags that show names, units and quantities."""
-    named = ("sku", "name", "name_ur", "unit")
-    return [{**row, "product": Product(**{name: row[name] for name in named})} for row in rows]
+def product_of(row: dict) -> Product:
+    """The product that a row of figures is about, for what shows names, units and quantities."""
+    return loaded(Product, ((name, row[name]) for name in ("sku", "name", "name_ur", "unit")))
+
+
+def shown_days(rows: Iterable[dict]) -> Iterator[dict]:
+    """What the table of days shows of each, the newest first."""
+    for row in reversed(rows):
+        yield {
+            "weekday": short_weekday(row["business_date"]), "day": day(row["business_date"]), "documents": count(row["documents"]),
+            "units": mixed(row["units"]), "revenue": money(row["revenue"]),
+        }  # fmt: skip
+
+
+def shown_short(rows: Iterable[dict], store: Store) -> Iterator[dict]:
+    """What lists of items that lack stock show of each."""
+    items = addresses("item", store.code)
+    for row in rows:
+        product = product_of(row)
+        yield {
+            "item": items(row["sku"]), "sku": row["sku"], "label": product.label, "state": state(row["state"]),
+            "on_hand": quantity(row["on_hand"], product), "point": quantity(row["reorder_point"], product),
+            "target": quantity(row["target_level"], product),
+        }  # fmt: skip
+
+
+def shown_top(rows: Iterable[dict], store: Store) -> Iterator[dict]:
+    """What the list of best sellers shows of each."""
+    items = addresses("item", store.code)
+    for rank, row in enumerate(rows, start=1):
+        product = product_of(row)
+        yield {
+            "rank": rank, "item": items(row["sku"]), "label": product.label, "share": share_bar(row["share"]),
+            "units": quantity(row["units"], product), "revenue": money(row["revenue"]),
+        }  # fmt: skip
+
+
+def shown_categories(rows: Iterable[dict]) -> Iterator[dict]:
+    """What the value by category shows of each."""
+    for row in rows:
+        yield {
+            "category": row["category_id"], "label": in_language(row["category"], row["category_ur"]), "products": count(row["products"]),
+            "bar": share_bar(row["share"]), "share": percent(row["share"]),
+            "cost": money(row["value_at_cost"]), "price": money(row["value_at_price"]),
+        }  # fmt: skip
+
+
+def shown_values(rows: Iterable[dict], store: Store) -> Iterator[dict]:
+    """What the list of goods that most of the money lies in shows of each."""
+    items = addresses("item", store.code)
+    for row in rows:
+        product = product_of(row)
+        yield {
+            "item": items(row["sku"]), "label": product.label, "on_hand": quantity(row["on_hand"], product),
+            "value": money(row["value_at_cost"]),
+        }  # fmt: skip
+
+
+def shown_movements(rows: Iterable[Movement], store: Store, today: date) -> Iterator[dict]:
+    """What the dashboard shows of each of the last movements."""
+    documents, void = (
+        addresses("document", store.code),
+        format_html(' <span class="tag tag-void">{}</span>', _("void")),
+    )
+    for movement in rows:
+        product = movement.product
+        yield {
+            "document": documents(movement.document_id), "label": product.label, "kind": movement.get_kind_display(),
+            "void": void if movement.reverses_id else "",
+            "when": (clock if movement.business_date == today else at)(movement.occurred_at, store),
+            "change": signed(movement.quantity, product), "balance": quantity(movement.balance_after, product),
+        }  # fmt: skip
 
 
 def with_shares(rows, key: str, whole: Decimal) -> list[dict]:

@@ -12,6 +12,7 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
+from django.forms.models import ModelChoiceIterator
 from django.forms.renderers import DjangoTemplates
 from django.utils import timezone
 from django.utils.html import conditional_escape
@@ -25,6 +26,7 @@ INPUTS = {
     f"django/forms/widgets/{kind}.html"
     for kind in ("checkbox", "date", "email", "hidden", "number", "password", "text")
 }
+OPTIONS = {"django/forms/widgets/checkbox_option.html", "django/forms/widgets/radio_option.html"}
 SELECTS = {"django/forms/widgets/select.html"}
 WESTERN = "0123456789"
 # Digits that a keyboard here may give: Arabic, Urdu and full-width ones.
@@ -50,6 +52,8 @@ class Renderer(DjangoTemplates):
     def render(self, template_name, context, request=None):
         if template_name in INPUTS:
             return self.input(context["widget"])
+        if template_name in OPTIONS and not context["widget"]["wrap_label"]:
+            return self.input(context["widget"]).rstrip()
         if template_name in SELECTS:
             return self.select(context["widget"])
         return super().render(template_name, context, request)
@@ -150,6 +154,28 @@ class MoneyField(NumberField):
 
     def __init__(self, **options):
         super().__init__(**{"decimals": 2, "whole": 10, "zero": True, **options})
+
+
+class Choices(ModelChoiceIterator):
+    """The rows that a form offers, asked for as any other few: Django would open a cursor on the server and go there four times."""
+
+    def __iter__(self):
+        if self.field.empty_label is not None:
+            yield "", self.field.empty_label
+        for row in self.queryset:
+            yield self.choice(row)
+
+
+class RowField(forms.ModelChoiceField):
+    """One row of a few."""
+
+    iterator = Choices
+
+
+class RowsField(forms.ModelMultipleChoiceField):
+    """Some rows of a few."""
+
+    iterator = Choices
 
 
 class TextField(forms.CharField):
@@ -289,7 +315,7 @@ class OwnKeyForm(ReferenceForm):
         max_length=100,
         help_text=gettext_lazy("Who or what will use it, such as “Till 1” or the partner’s name."),
     )
-    stores = forms.ModelMultipleChoiceField(
+    stores = RowsField(
         Store.objects.none(),
         label=gettext_lazy("Stores"),
         to_field_name="code",

@@ -10,10 +10,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.expressions import ArraySubquery
+from django.contrib.postgres.fields import ArrayField
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, transaction
-from django.db.models import BooleanField, Count, F, Func, Model, Q, QuerySet
+from django.db.models import BigIntegerField, BooleanField, Count, F, Func, Model, Q, QuerySet, Value
 from django.db.models.base import ModelState
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.functions import TruncDate
@@ -92,12 +93,15 @@ def keyset_page(
     )
 
 
-def one_of(rows: QuerySet) -> Func:
-    """That a row is one of `rows`, which are looked up beforehand; the index of ids leads to them.
+def one_of(rows: QuerySet | list[int]) -> Func:
+    """That a row is one of `rows` (or has one of these ids), which are looked up beforehand; the index of ids leads to them.
 
     As `pk__in` it would be one condition among others, and the planner would weigh other ways, knowing little of how many they are.
     """
-    found = ArraySubquery(rows.values("pk"))
+    if isinstance(rows, list):
+        found = Value(rows, ArrayField(BigIntegerField()))
+    else:
+        found = ArraySubquery(rows.values("pk"))
     return Func(
         F("pk"), found, template="%(expressions)s)", arg_joiner=" = ANY(", output_field=BooleanField()
     )

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from catalog.models import Product
+from stores.api.fields import Shown
 
 
 class ProductFaultSerializer(serializers.Serializer):
@@ -41,17 +42,17 @@ class PackSerializer(serializers.Serializer):
     barcodes = serializers.SerializerMethodField()
 
     def get_barcodes(self, pack) -> list[str]:
-        return sorted(row.code for row in pack.barcodes.all())
+        return sorted(row.code for row in pack.codes)
 
 
-class ProductSerializer(serializers.ModelSerializer):
-    """One product of the central catalogue. `cost_price` only for keys with reports:read."""
+class ProductSerializer(Shown):
+    """One product of the central catalogue, asked for `with_codes`. `cost_price` only for keys with reports:read."""
 
     code = serializers.CharField(source="sku", help_text="The same as `sku`, by its older name.")
     category = serializers.CharField(source="category.name")
     cost_price = serializers.DecimalField(12, 2, required=False)
     barcodes = serializers.SerializerMethodField(help_text="Codes of one unit; packs have their own.")
-    packs = PackSerializer(many=True)
+    packs = PackSerializer(source="ways", many=True)
 
     class Meta:
         model = Product
@@ -61,13 +62,14 @@ class ProductSerializer(serializers.ModelSerializer):
         ]  # fmt: skip
 
     def get_barcodes(self, product) -> list[str]:
-        return sorted(row.code for row in product.barcodes.all() if row.pack_id is None)
+        return sorted(row.code for row in product.codes if row.pack_id is None)
 
-    def to_representation(self, product):
-        shown = super().to_representation(product)
-        if not self.context["sees_cost"]:
-            del shown["cost_price"]
-        return shown
+    def shown_fields(self):
+        return [
+            field
+            for field in super().shown_fields()
+            if field.field_name != "cost_price" or self.context["sees_cost"]
+        ]
 
 
 class FoundPackSerializer(serializers.Serializer):

@@ -4,7 +4,6 @@ from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import mixins
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -30,8 +29,8 @@ from catalog.services import (
     create_product,
     upsert_products,
 )
-from stores.api.base import KeyViews, check_match, entity_tag, not_modified
-from stores.api.fields import check_free
+from stores.api.base import KeyViews, Listed, check_match, entity_tag, not_modified
+from stores.api.fields import check_free, kept
 from stores.authentication.problems import RETRY, Fault, Invalid, Problem, fault, faults_of
 from stores.models import ApiKey
 
@@ -53,7 +52,7 @@ IF_MATCH = OpenApiParameter(
     ),
 )
 @extend_schema(tags=["products"])
-class ProductViews(mixins.ListModelMixin, KeyViews):
+class ProductViews(Listed, KeyViews):
     scopes = {
         "list": Scope.CATALOG_READ,
         "retrieve": Scope.CATALOG_READ,
@@ -76,15 +75,11 @@ class ProductViews(mixins.ListModelMixin, KeyViews):
     lookup_field = lookup_url_kwarg = "sku"
 
     def get_queryset(self):
-        return (
-            Product.objects.defer("search_text")
-            .select_related("category")
-            .prefetch_related("barcodes", "packs__barcodes")
-        )
+        return Product.objects.defer("search_text").select_related("category").with_codes()
 
     def shown(self, product: Product, status=200) -> Response:
         """One product with its ETag."""
-        response = Response(self.get_serializer(product).data, status=status)
+        response = Response(self.shape.to_representation(product), status=status)
         response["ETag"] = tag_of(product)
         return response
 
@@ -130,7 +125,8 @@ class ProductViews(mixins.ListModelMixin, KeyViews):
         given = self.read(ProductChange)
         with transaction.atomic():
             product = get_object_or_404(
-                Product.objects.select_for_update(of=("self",)).select_related("category"), sku=sku
+                Product.objects.select_for_update(of=("self",)).select_related("category").with_codes(),
+                sku=sku,
             )
             check_match(request, tag_of(product))
             check_price(given, product)
@@ -212,7 +208,7 @@ class ProductViews(mixins.ListModelMixin, KeyViews):
             raise Problem("not_found", _("No product has this barcode."))
         product = self.get_queryset().get(pk=found.product.pk)
         product.quantity, product.pack = found.quantity, found.pack
-        return Response(FoundSerializer(product, context=self.get_serializer_context()).data)
+        return Response(kept(FoundSerializer, sees_cost=self.sees_cost).to_representation(product))
 
 
 def read_barcode(text: str | None) -> str:
@@ -266,7 +262,7 @@ def rejected(index: int, code: str, faults: list[Fault]) -> dict:
 
 def tag_of(product: Product) -> str:
     """The ETag of a product: it changes with everything that is shown of it, to whomever."""
-    return entity_tag(ProductSerializer(product, context={"sees_cost": True}).data)
+    return entity_tag(kept(ProductSerializer, sees_cost=True).to_representation(product))
 
 
 def problem_of(refusal: CatalogueRefused) -> Problem:

@@ -14,6 +14,7 @@ from catalog.api.shapes import ProductSerializer
 from catalog.models import Product
 from inventory.api.shapes import DocumentSerializer
 from inventory.models import Document, Movement, StockLevel
+from stores.api.fields import kept
 from stores.models import ApiKey, Change, Store
 from stores.queries import FeedPage
 from stores.services.webhooks import SCOPES
@@ -63,7 +64,7 @@ def tell(changes: Sequence[Change], key: ApiKey) -> list[dict]:
 
     # One of each for all rows: making a serializer costs more than using it.
     as_document, as_level = DocumentEventSerializer(context=context), LevelEventSerializer()
-    as_product = ProductSerializer(context=context)
+    as_product = kept(ProductSerializer, **context)
 
     def data(change: Change) -> dict | None:
         if change.type == Type.MOVEMENT_CREATED:
@@ -132,7 +133,7 @@ def products_of(changes: Sequence[Change]) -> dict[int, Product]:
         return {}
     rows = Product.objects.filter(pk__in=wanted).defer("search_text").select_related("category")
     if any(change.type == Type.PRODUCT_UPDATED for change in changes):
-        rows = rows.prefetch_related("barcodes", "packs__barcodes")
+        rows = rows.with_codes()
     return {product.pk: product for product in rows}
 
 

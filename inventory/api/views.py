@@ -4,7 +4,6 @@ from django.db import DatabaseError, transaction
 from django.db.models import F, OuterRef, Subquery
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework import mixins
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
@@ -29,7 +28,7 @@ from inventory.api.shapes import (
 from inventory.filters import DocumentFilter, LevelFilter, MovementFilter
 from inventory.models import Document, Movement, Reason, StockLevel
 from inventory.services import Actor, Posted, Refused, reverse_document
-from stores.api.base import KeyViews, check_match, entity_tag, store_of, taken
+from stores.api.base import KeyViews, Listed, check_match, entity_tag, store_of, taken
 from stores.api.fields import kept
 from stores.authentication.problems import CODES, Fault, Invalid, Problem, problem_of_database
 from stores.models import ApiKey, Store
@@ -44,6 +43,21 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Your own number for this act; the same as `reference` in the body. Sent again, it is done once.",
 )
+# What a row of a list shows: each column more is read fifty times.
+SHOWN_OF_MOVEMENTS = (
+    "line_no", "kind", "quantity", "entered_quantity", "unit_price", "line_total", "unit_cost", "cost_estimated", "balance_after",
+    "average_cost_after", "seq", "reverses", "returns", "occurred_at", "recorded_at", "business_date", "store__code", "product__sku",
+    "document__kind", "document__reverses", "document__reference", "reason__code", "entered_pack__name",
+)  # fmt: skip
+SHOWN_OF_DOCUMENTS = (
+    "kind", "reference", "occurred_at", "recorded_at", "business_date", "total", "notes", "reverses", "returns", "line_count",
+    "store__code", "reason__code",
+)  # fmt: skip
+# A level that is changed is checked whole.
+SHOWN_OF_LEVELS = (
+    *(field.name for field in StockLevel._meta.concrete_fields),
+    "store__code", "product__sku", "product__name", "product__unit",
+)  # fmt: skip
 STORE_CODE = OpenApiParameter("store", str, OpenApiParameter.PATH, description="The store's code.")
 SKU = OpenApiParameter("sku", str, OpenApiParameter.PATH, description="The product's SKU.")
 
@@ -66,7 +80,7 @@ def example(name: str, value, status: int | None = None, request: bool = False) 
     )
 
 
-class StoreDataViews(KeyViews):
+class StoreDataViews(Listed, KeyViews):
     """Lists of rows that belong to a store: a `store` that is not the key's is not found.
 
     `one_store` is the only one that a list is about: it is named, or the key has no other. It is known before the rows are
@@ -90,7 +104,7 @@ class StoreDataViews(KeyViews):
 
 
 @extend_schema(tags=["inventory"])
-class LevelViews(StoreDataViews, mixins.ListModelMixin):
+class LevelViews(StoreDataViews):
     scopes = {
         "list": Scope.INVENTORY_READ,
         "retrieve": Scope.INVENTORY_READ,
@@ -115,11 +129,7 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
         return rows
 
     def get_queryset(self):
-        return (
-            StockLevel.objects.for_key(self.key)
-            .select_related("store", "product")
-            .defer("product__search_text")
-        )
+        return StockLevel.objects.for_key(self.key).select_related("store", "product").only(*SHOWN_OF_LEVELS)
 
     @extend_schema(summary="List stock levels", examples=[example("A level", examples.LEVEL)])
     def list(self, request, *args, **kwargs):
@@ -135,7 +145,7 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
 
     def shown(self, level: StockLevel) -> Response:
         """One level with the ETag of its settings."""
-        return Response(self.get_serializer(level).data, headers={"ETag": tag_of(level)})
+        return Response(self.shape.to_representation(level), headers={"ETag": tag_of(level)})
 
     @extend_schema(
         summary="Change reorder settings",
@@ -175,7 +185,7 @@ class LevelViews(StoreDataViews, mixins.ListModelMixin):
 
 
 @extend_schema(tags=["movements"])
-class MovementViews(StoreDataViews, mixins.ListModelMixin):
+class MovementViews(StoreDataViews):
     scopes = {"list": Scope.MOVEMENTS_READ, "retrieve": Scope.MOVEMENTS_READ, "create": Scope.MOVEMENTS_WRITE}
     problems = {"list": ("not_found",), "create": POSTING}
     append_only = True
@@ -189,7 +199,7 @@ class MovementViews(StoreDataViews, mixins.ListModelMixin):
         rows = Movement.objects.for_key(self.key).select_related(
             "store", "product", "document", "reason", "entered_pack"
         )
-        return rows.defer("product__search_text")
+        return rows.only(*SHOWN_OF_MOVEMENTS)
 
     @extend_schema(summary="List movements", examples=[example("A movement", examples.MOVEMENT)])
     def list(self, request, *args, **kwargs):
@@ -199,7 +209,7 @@ class MovementViews(StoreDataViews, mixins.ListModelMixin):
     @extend_schema(summary="One movement", examples=[example("A movement", examples.MOVEMENT)])
     def retrieve(self, request, id):
         """One line of the ledger."""
-        return Response(self.get_serializer(get_object_or_404(self.get_queryset(), pk=id)).data)
+        return Response(self.shape.to_representation(get_object_or_404(self.get_queryset(), pk=id)))
 
     @extend_schema(
         summary="Record one movement",
@@ -231,7 +241,7 @@ class MovementViews(StoreDataViews, mixins.ListModelMixin):
 
 
 @extend_schema(tags=["documents"])
-class DocumentViews(StoreDataViews, mixins.ListModelMixin):
+class DocumentViews(StoreDataViews):
     scopes = {
         "list": Scope.MOVEMENTS_READ,
         "retrieve": Scope.MOVEMENTS_READ,
@@ -256,6 +266,7 @@ class DocumentViews(StoreDataViews, mixins.ListModelMixin):
         return (
             Document.objects.for_key(self.key)
             .select_related("store", "reason")
+            .only(*SHOWN_OF_DOCUMENTS)
             .annotate(voided_by=Subquery(void))
         )
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from inventory.models import Document, Movement, Reason
 from inventory.services import BACKDATE, Refused
-from stores.forms import QuantityField, TextField, western_digits
+from stores.forms import QuantityField, RowField, TextField, western_digits
 from stores.models import Store
 from stores.templatetags.shop import plain_quantity
 
@@ -96,7 +96,7 @@ class ReasonForm(ActForm):
     """Something that needs a coded reason. `uses` says which reasons are offered."""
 
     uses = Reason.MANUAL
-    reason = forms.ModelChoiceField(
+    reason = RowField(
         Reason.objects.none(), label=gettext_lazy("Reason"), empty_label=None, widget=forms.RadioSelect,
         error_messages={"required": gettext_lazy("Choose a reason.")},
     )  # fmt: skip

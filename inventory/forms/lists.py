@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from catalog.models import Category, Product
 from inventory.models import Kind, StockLevel
-from stores.forms import TextField
+from stores.forms import RowField, TextField
 from stores.models import Membership, Store, User
 
 FEW = 500  # products
@@ -30,7 +30,7 @@ class SearchForm(FilterForm):
     """Words or a code, and a category."""
 
     search = TextField(label=gettext_lazy("Search"), max_length=100)
-    category = forms.ModelChoiceField(
+    category = RowField(
         Category.objects.none(),
         label=gettext_lazy("Category"),
         empty_label=gettext_lazy("All categories"),
@@ -70,7 +70,7 @@ class MovementFilter(FilterForm):
         label=gettext_lazy("To"),
         widget=forms.DateInput({"class": "input", "type": "date"}, format="%Y-%m-%d"),
     )
-    user = forms.ModelChoiceField(
+    user = RowField(
         User.objects.none(), label=gettext_lazy("Who"), empty_label=gettext_lazy("Everybody"), widget=forms.Select({"class": "input"}),
         to_field_name="username",
     )  # fmt: skip

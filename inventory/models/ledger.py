@@ -6,9 +6,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Amount, Cost, Pack, Price, Product, Quantity, in_language
+from catalog.models import Amount, Cost, Pack, Price, Product, Quantity, in_language, word_of
 from inventory.models.levels import StoreData
 from stores.models import ApiKey, Store
 
@@ -223,10 +224,10 @@ class Document(models.Model):
 
     # Django's own looks through all choices each time, which a list of fifty rows feels.
     def get_kind_display(self) -> str:
-        return str(Kind(self.kind).label)
+        return word_of(Kind, self.kind, get_language())
 
     def get_source_display(self) -> str:
-        return str(self.Source(self.source).label)
+        return word_of(self.Source, self.source, get_language())
 
     @property
     def actor(self) -> str:
@@ -369,7 +370,7 @@ class Movement(models.Model):
 
     # As in Document.
     def get_kind_display(self) -> str:
-        return str(Kind(self.kind).label)
+        return word_of(Kind, self.kind, get_language())
 
     @property
     def oversold(self) -> bool:

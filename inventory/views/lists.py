@@ -1,7 +1,10 @@
 """Pages that show: products, stock levels, one item, the ledger, a day's sales."""
 
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
+from itertools import groupby
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
@@ -9,6 +12,8 @@ from django.db.models import prefetch_related_objects
 from django.http import Http404, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -26,7 +31,17 @@ from stores.access import get_store
 from stores.filters import read_day
 from stores.models import Store
 from stores.queries import InvalidCursor, KeysetPage, keyset_page
-from stores.templatetags.shop import bare, plain_quantity
+from stores.templatetags.shop import (
+    addresses,
+    at,
+    bare,
+    clock,
+    money,
+    plain_quantity,
+    quantity,
+    signed,
+    state,
+)
 from stores.views import signed_in
 
 ROWS = 50
@@ -62,9 +77,30 @@ def products(request, code):
     rows = narrowed(rows, form)
     page = page_of(request, rows, order="name", name="products")
     levels = levels_of(store, [product.pk for product in page.rows])
-    for product in page.rows:
-        product.level = levels.get(product.pk)
-    return render(request, "inventory/products.html", {"form": form, "page": page, "section": "products"})
+    shown = list(shown_products(page.rows, levels, store))
+    context = {"form": form, "page": page, "shown": shown, "section": "products"}
+    return render(request, "inventory/products.html", context)
+
+
+def shown_products(rows: Iterable[Product], levels: dict[int, StockLevel], store: Store) -> Iterator[dict]:
+    """What the list of products shows of each of `rows`."""
+    items, never = (
+        addresses("item", store.code),
+        format_html('<span class="muted">{}</span>', _("Never in stock")),
+    )
+    for product in rows:
+        stock, unit = never, ""
+        if level := levels.get(product.pk):
+            stock = format_html(
+                '<span class="row">{} {}</span>', quantity(level.on_hand, product), state(level.state)
+            )
+        if product.unit != Product.Unit.PIECE:
+            unit = format_html('<span class="muted small">/{}</span>', product.get_unit_display())
+        yield {
+            "item": items(product.sku), "sku": product.sku, "query": quote(product.sku, safe=""), "label": product.label,
+            "brand": f" · {product.brand}" if product.brand else "", "category": product.category,
+            "stock": stock, "price": money(product.price), "unit": unit,
+        }  # fmt: skip
 
 
 def narrowed(rows, form: SearchForm, prefix: str = ""):
@@ -138,8 +174,7 @@ def inventory(request, code):
         rows = rows.in_state(state)
     page = page_of(request, rows, order="product__name", name="inventory")
     price = prices(store, [level.product_id for level in page.rows])
-    for level in page.rows:
-        level.price = price[level.product_id]
+    shown = list(shown_levels(page.rows, price, store))
     states = [
         ("", _("All"), counts["all"]),
         *((word, "", counts[word]) for word in ("negative", "out", "low", "ok")),
@@ -147,8 +182,21 @@ def inventory(request, code):
     return render(
         request,
         "inventory/inventory.html",
-        {"form": form, "page": page, "states": states, "section": "stock"},
+        {"form": form, "page": page, "shown": shown, "states": states, "section": "stock"},
     )
+
+
+def shown_levels(rows: Iterable[StockLevel], price: dict[int, Decimal], store: Store) -> Iterator[dict]:
+    """What the list of levels shows of each of `rows`."""
+    items = addresses("item", store.code)
+    for level in rows:
+        product = level.product
+        yield {
+            "item": items(product.sku), "query": quote(product.sku, safe=""), "label": product.label,
+            "state": state(level.state), "minus": " minus" if level.on_hand < 0 else "",
+            "on_hand": quantity(level.on_hand, product), "warn_at": quantity(level.reorder_point, product),
+            "price": money(price[level.product_id]), "value": money(level.value),
+        }  # fmt: skip
 
 
 def find_level(store: Store, sku: str) -> StockLevel:
@@ -196,6 +244,7 @@ def item_page(request, store: Store, level: StockLevel, level_form=None, reorder
     }  # fmt: skip
     context = {
         "level": level, "product": product, "page": page, "section": "stock",
+        "shown": list(shown_on_card(page.rows, store)),
         "price": prices(store, [product.pk])[product.pk],
         "barcodes": Barcode.objects.filter(product=product).select_related("pack").order_by("pack", "code"),
         "level_form": level_form or LevelForm(store=store, level=level), "reorder_form": reorder_form or ReorderForm(initial=initial),
@@ -260,7 +309,60 @@ def movements(request, code):
     )
     rows = rows.only(*SHOWN_OF_MOVEMENTS)
     page = page_of(request, form.narrowed(rows), order=Movement.NEWEST_DAY_FIRST, name="movements")
-    return render(request, "inventory/movements.html", {"form": form, "page": page, "section": "movements"})
+    by_day = groupby(page.rows, lambda movement: movement.business_date)
+    days = [(day, list(shown_movements(lines, store))) for day, lines in by_day]
+    context = {"form": form, "page": page, "days": days, "section": "movements"}
+    return render(request, "inventory/movements.html", context)
+
+
+def shown_movements(rows: Iterable[Movement], store: Store) -> Iterator[dict]:
+    """What the ledger's list shows of each of `rows`."""
+    items, documents, late = (
+        addresses("item", store.code),
+        addresses("document", store.code),
+        _("Entered late"),
+    )
+    for movement in rows:
+        product, kind, notes = movement.product, movement.get_kind_display(), []
+        if movement.reverses_id:
+            kind = _("%(kind)s, voided") % {"kind": kind}
+        if movement.reason:
+            notes.append(tag(movement.reason))
+        if movement.oversell == Movement.Oversell.LATE:
+            notes.append(tag(late, "tag-note"))
+        yield {
+            "item": items(product.sku), "label": product.label,
+            "document": documents(movement.document_id), "number": movement.document.number,
+            "kind": kind, "notes": SafeString("".join(notes)),
+            "change": signed(movement.quantity, product), "balance": quantity(movement.balance_after, product),
+            "total": "" if movement.line_total is None else money(movement.line_total),
+            "when": clock(movement.occurred_at, store), "who": movement.document.actor,
+        }  # fmt: skip
+
+
+def shown_on_card(rows: Iterable[Movement], store: Store) -> Iterator[dict]:
+    """What the stock card of an item shows of each of `rows`."""
+    documents, void = addresses("document", store.code), _("Void")
+    for movement in rows:
+        product, notes = movement.product, []
+        if movement.reverses_id:
+            notes.append(tag(void, "tag-void"))
+        if movement.reason:
+            notes.append(tag(movement.reason))
+        balance = quantity(movement.balance_after, product)
+        if movement.balance_after < 0:
+            balance = format_html('<span class="minus">{}</span>', balance)
+        yield {
+            "document": documents(movement.document_id), "number": movement.document.number,
+            "kind": movement.get_kind_display(), "notes": SafeString("".join(notes)),
+            "when": at(movement.occurred_at, store), "who": movement.document.actor,
+            "change": signed(movement.quantity, product), "balance": balance,
+        }  # fmt: skip
+
+
+def tag(words, css: str = "") -> SafeString:
+    """A small label on a row."""
+    return format_html('<span class="tag{}">{}</span>', css and f" {css}", words)
 
 
 @signed_in

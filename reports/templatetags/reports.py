@@ -6,10 +6,11 @@ from decimal import Decimal
 
 from django import template
 from django.utils import formats
+from django.utils.html import format_html
 from django.utils.translation import get_language, get_language_bidi
 from django.utils.translation import gettext as _
 
-from stores.templatetags.shop import MINUS, grouped, isolated, places, plain_money
+from stores.templatetags.shop import MINUS, grouped, isolated, places, plain_money, written
 
 register = template.Library()
 
@@ -67,19 +68,24 @@ def percent(number) -> str:
 @register.filter
 def weekday(day: date) -> str:
     """Sunday."""
-    return formats.date_format(day, "l")
+    return written(day, get_language(), "l")
 
 
 @register.filter
 def short_weekday(day: date) -> str:
     """Sun."""
-    return formats.date_format(day, "D")
+    return written(day, get_language(), "D")
 
 
-@register.filter
-def bar_width(number) -> str:
-    """A share (percent) as the width of a bar in a drawing 100 units wide."""
-    return f"{number:.1f}"
+def share_bar(share: Decimal | None) -> str:
+    """A share (percent) as a bar, for the eye alone; nothing for none."""
+    if share is None:
+        return ""
+    return format_html(
+        '<svg class="share" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        '<rect class="share-back" width="100" height="8"/><rect class="share-bar" width="{}" height="8"/></svg>',
+        f"{share:.1f}",
+    )
 
 
 @register.inclusion_tag("reports/_chart.html")

@@ -7,7 +7,9 @@ from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
+from rest_framework.mixins import ListModelMixin
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from stores.api.fields import Strict, kept
@@ -108,6 +110,18 @@ class KeyViews(GenericViewSet):
     def get_serializer_context(self):
         return super().get_serializer_context() | {"sees_cost": self.sees_cost}
 
+    def filter_queryset(self, queryset):
+        # Where no filter is given there is nothing to refuse either; the form of a FilterSet is made anew each time.
+        filters = getattr(self, "filterset_class", None)
+        if filters and self.request.query_params.keys().isdisjoint(filters.base_filters):
+            return queryset
+        return super().filter_queryset(queryset)
+
+    @property
+    def shape(self) -> BaseSerializer:
+        """The serializer of this action's answers, shared by all requests."""
+        return kept(self.get_serializer_class(), sees_cost=self.sees_cost)
+
     def body(self) -> dict:
         """The JSON object that was sent."""
         if self.request.stream is None:  # REST framework takes an empty body for an empty object
@@ -123,6 +137,14 @@ class KeyViews(GenericViewSet):
     def my_stores(self):
         """The stores of this key."""
         return Store.objects.for_key(self.key)
+
+
+class Listed(ListModelMixin):
+    """Lists, as REST framework's, whose rows are all shown by the one shared serializer."""
+
+    def list(self, request, *args, **kwargs):
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response([self.shape.to_representation(row) for row in rows])
 
 
 def taken(shape: Strict, data) -> dict:

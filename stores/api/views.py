@@ -5,7 +5,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_f
 from rest_framework import mixins, serializers
 from rest_framework.response import Response
 
-from stores.api.base import KeyViews
+from stores.api.base import KeyViews, Listed
+from stores.api.fields import Shown
 from stores.authentication.keys import rate_of
 from stores.filters import StoreFilter
 from stores.models import ApiKey, Store
@@ -67,7 +68,7 @@ class MeSerializer(serializers.Serializer):
         return {"rate": rate_of(key), **settings.API_LIMITS}
 
 
-class StoreSerializer(serializers.ModelSerializer):
+class StoreSerializer(Shown):
     """One shop."""
 
     business_date = serializers.DateField(
@@ -96,7 +97,7 @@ class MeView(KeyViews):
 
 
 @extend_schema(tags=["stores"], examples=[OpenApiExample("A store", STORE, response_only=True)])
-class StoreViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, KeyViews):
+class StoreViews(Listed, mixins.RetrieveModelMixin, KeyViews):
     scopes = {"list": ApiKey.Scope.STORES_READ, "retrieve": ApiKey.Scope.STORES_READ}
     queryset = Store.objects.none()
     serializer_class = StoreSerializer

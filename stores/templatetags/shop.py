@@ -3,24 +3,31 @@
 Numbers are wrapped in <bdi dir="ltr">, so that they read the same inside Urdu text. Nothing is rounded away.
 """
 
+import re
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from django import template
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import conditional_escape, escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
+
+from stores.access import MAY, may
 
 register = template.Library()
 
 MINUS = "−"
 WEIGHED = {"kg", "l"}
+UNQUOTED = "/~:@!$&'()*+,;="  # as in `reverse`
 KEY_ENDS_SOON = timedelta(days=14)
 STATES = {
     "out": ("out", lambda: _("Out")),
@@ -28,6 +35,10 @@ STATES = {
     "ok": ("ok", lambda: _("OK")),
     "negative": ("negative", lambda: _("Below zero")),
 }
+
+
+# The words of units, kinds and states come again in every row.
+escaped = lru_cache(maxsize=1024)(escape)
 
 
 def grouped(number: Decimal, decimals: int) -> str:
@@ -53,7 +64,8 @@ def plain_quantity(quantity: Decimal, unit: str = "pc") -> str:
 
 
 def isolated(text: str) -> SafeString:
-    return format_html('<bdi dir="ltr">{}</bdi>', text)
+    """`text` from left to right inside any other; for figures, which hold nothing to escape."""
+    return SafeString(f'<bdi dir="ltr">{text}</bdi>')
 
 
 @register.filter
@@ -68,7 +80,7 @@ def quantity(number, product) -> str:
     if number is None or number == "":
         return "–"
     text = isolated(plain_quantity(Decimal(number), product.unit))
-    return format_html('<span class="no-break">{} {}</span>', text, product.get_unit_display())
+    return SafeString(f'<span class="no-break">{text} {escaped(product.get_unit_display())}</span>')
 
 
 @register.filter
@@ -77,7 +89,7 @@ def signed(number, product) -> str:
     text = plain_quantity(Decimal(number), product.unit)
     text = isolated(text if number < 0 else "+" + text)
     css = "no-break minus" if number < 0 else "no-break plus"
-    return format_html('<span class="{}">{} {}</span>', css, text, product.get_unit_display())
+    return SafeString(f'<span class="{css}">{text} {escaped(product.get_unit_display())}</span>')
 
 
 @register.filter
@@ -98,7 +110,13 @@ def count(number) -> str:
 @register.filter
 def state(word: str) -> str:
     """The chip of a stock state (out, low, ok, negative): shape, word and colour."""
-    css, label = STATES[str(word)]
+    return state_chip(str(word), get_language())
+
+
+@lru_cache(maxsize=64)
+def state_chip(word: str, language: str | None) -> SafeString:
+    """The chip of a state in `language`, the reader's own."""
+    css, label = STATES[word]
     return chip(css, label())
 
 
@@ -145,15 +163,63 @@ def icon(name: str, css: str = "") -> str:
     )
 
 
-@register.simple_tag
-@lru_cache(maxsize=4096)
-def link(name: str, *args) -> str:
-    """As `url`, for long lists: many of their rows lead to the same pages."""
-    return reverse(name, args=args)
+ANY_STORE = "-"  # the code in the addresses of a navigation that is kept for all stores
 
 
-def part_of_day(hour: int) -> str:
-    """am or pm; Urdu has four words, each for some hours."""
+@lru_cache(maxsize=256)
+def navigation_of(role: str | None, section: str, language: str | None) -> str:
+    """The navigation of a role with its place in it, in `language`, the reader's own; for the store ANY_STORE."""
+    shown = {"store": {"code": ANY_STORE}, "may": {act: may(role, act) for act in MAY}, "section": section}
+    return render_to_string("components/nav.html", shown)
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context) -> str:
+    """The navigation of the store's pages: links, of which nothing but the store's code differs from store to store."""
+    store = context["store"]
+    text = navigation_of(getattr(store, "role", None), str(context.get("section", "")), get_language())
+    return SafeString(text.replace(f"/s/{ANY_STORE}/", f"/s/{store.code}/"))
+
+
+def addresses(name: str, code: str) -> Callable[[object], str]:
+    """Where `name` is for each of many SKUs or numbers in the store `code`, as `url`; for long lists."""
+    start, end = reverse(name, args=[code, 0]).rsplit("0", 1)
+    return lambda part: start + quote(str(part), safe=UNQUOTED) + end
+
+
+class Rows(template.Node):
+    """The rows of a long list; see `rows`."""
+
+    PLACE = re.compile(r"\[\[(\w+)\]\]")
+
+    def __init__(self, rows, nodelist):
+        self.rows, self.nodelist = rows, nodelist
+
+    def render(self, context):
+        rows = self.rows.resolve(context)
+        form = self.PLACE.sub(r"%(\1)s", self.nodelist.render(context).replace("%", "%%")) if rows else ""
+        return mark_safe(  # noqa: S308  (the form is a template's, and each value is escaped here)
+            "".join(form % {name: conditional_escape(value) for name, value in row.items()} for row in rows)
+        )
+
+
+@register.tag
+def rows(parser, token):
+    """{% rows shown %}<tr>...[[name]]...</tr>{% endrows %}: what is inside once for each dict of `shown`, with its values in place
+    of their names.
+
+    What is inside is rendered once, for all rows: what differs from row to row is a value, no `if`. For lists of fifty rows and
+    more, where going through a template fifty times is most of what the page costs.
+    """
+    _name, shown = token.split_contents()
+    nodelist = parser.parse(["endrows"])
+    parser.delete_first_token()
+    return Rows(parser.compile_filter(shown), nodelist)
+
+
+@lru_cache(maxsize=64)
+def part_of_day(hour: int, language: str | None) -> str:
+    """am or pm in `language`, the reader's own; Urdu has four words, each for some hours."""
     if hour < 4:
         return pgettext("0:00 to 3:59", "am")
     if hour < 12:
@@ -165,13 +231,13 @@ def part_of_day(hour: int) -> str:
 
 def clock_text(local: datetime) -> str:
     """3:05 pm."""
-    return f"{local.hour % 12 or 12}:{local.minute:02d} {part_of_day(local.hour)}"
+    return f"{local.hour % 12 or 12}:{local.minute:02d} {part_of_day(local.hour, get_language())}"
 
 
 @lru_cache(maxsize=2048)
-def written(value: date, language: str | None) -> str:
-    """22 Nov 2026 in `language`, the reader's own: lists say the same few days over and over."""
-    return formats.date_format(value, "j M Y")
+def written(value: date, language: str | None, form: str = "j M Y") -> str:
+    """22 Nov 2026, or in another `form`, in `language`, the reader's own: lists say the same few days over and over."""
+    return formats.date_format(value, form)
 
 
 @register.filter
@@ -182,16 +248,20 @@ def day(value) -> str:
     return written(value.date() if isinstance(value, datetime) else value, get_language())
 
 
+@lru_cache(maxsize=8)
+def day_and_time(language: str | None) -> str:
+    """How a day and a time stand together in `language`, the reader's own."""
+    return _("%(day)s, %(time)s")
+
+
 @register.filter
 def clock(instant, store) -> str:
     """The time of day in the store's zone, the whole date and time on hovering."""
     local = instant.astimezone(ZoneInfo(store.timezone))
     time = clock_text(local)
-    return format_html(
-        '<time datetime="{}" title="{}"><bdi>{}</bdi></time>',
-        instant.isoformat(),
-        _("%(day)s, %(time)s") % {"day": day(local), "time": time},
-        time,
+    title = escape(day_and_time(get_language()) % {"day": day(local), "time": time})
+    return SafeString(
+        f'<time datetime="{instant.isoformat()}" title="{title}"><bdi>{escaped(time)}</bdi></time>'
     )
 
 
@@ -201,15 +271,9 @@ def at(instant, store) -> str:
     if instant is None:
         return "–"
     local = instant.astimezone(ZoneInfo(store.timezone))
-    return format_html(
-        '<time datetime="{}">{}</time>',
-        instant.isoformat(),
-        format_html(
-            _("%(day)s, %(time)s") % {"day": "{}", "time": "<bdi>{}</bdi>"},
-            day(local),
-            clock_text(local),
-        ),
-    )
+    time = f"<bdi>{escaped(clock_text(local))}</bdi>"
+    text = day_and_time(get_language()) % {"day": escaped(day(local)), "time": time}
+    return SafeString(f'<time datetime="{instant.isoformat()}">{text}</time>')
 
 
 @register.filter

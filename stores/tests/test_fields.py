@@ -10,7 +10,8 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
 from stores import forms as ours
-from stores.forms import Renderer
+from stores.forms import Renderer, RowField, RowsField
+from stores.models import Store
 
 ODD = "<b>\"آٹا\" & 'co'</b>"
 ATTRIBUTES = [
@@ -60,6 +61,45 @@ def test_a_field_is_written_as_django_s_templates_write_it(widget, value, attrib
     # Lines end where Django's templates happen to end.
     here, there = ("".join(line.strip() for line in text.splitlines()) for text in written)
     assert here == there
+
+
+@pytest.mark.parametrize("attributes", ATTRIBUTES)
+@pytest.mark.parametrize("widget", [forms.RadioSelect, forms.CheckboxSelectMultiple])
+def test_one_choice_is_written_as_django_s_templates_write_it(widget, attributes):
+    class Form(forms.Form):
+        field = forms.MultipleChoiceField(choices=CHOICES, widget=widget(attributes))
+
+    here, there = (
+        [
+            box.tag(wrap)
+            for box in Form({"field": ["a", ODD]}, renderer=renderer)["field"]
+            for wrap in (False, True)
+        ]
+        for renderer in (Renderer(), DjangoTemplates())
+    )
+    assert len(here) > 2
+    assert here == there
+
+
+def test_the_rows_that_a_form_offers_are_those_of_django_s_own_fields(
+    store, other_store, django_assert_num_queries
+):
+    rows = Store.objects.order_by("code")
+
+    class Form(forms.Form):
+        ours = RowField(rows, empty_label="Any")
+        theirs = forms.ModelChoiceField(rows, empty_label="Any")
+        some = RowsField(rows)
+
+    form = Form()
+    assert list(form.fields["ours"].choices) == list(form.fields["theirs"].choices)
+    assert [label for _value, label in form.fields["some"].choices] == [str(store), str(other_store)][::-1]
+    with django_assert_num_queries(1):
+        box = Form()["ours"]
+        assert str(store) in str(box)
+        assert len(box) == 3
+    Store.objects.create(code="NEW-0001", name="New")
+    assert len(Form()["ours"]) == 4
 
 
 def test_the_simple_fields_need_no_template(monkeypatch):
