@@ -13,6 +13,7 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.forms.renderers import DjangoTemplates
+from django.forms.utils import ErrorList
 from django.utils import timezone
 from django.utils.html import conditional_escape
 from django.utils.translation import gettext as _
@@ -20,12 +21,6 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from stores.models import SECRET, ApiKey, Store, User, holds_secret
 
-# The templates of fields that are one element, and those of a list to choose from.
-INPUTS = {
-    f"django/forms/widgets/{kind}.html"
-    for kind in ("checkbox", "date", "email", "hidden", "number", "password", "text")
-}
-SELECTS = {"django/forms/widgets/select.html"}
 WESTERN = "0123456789"
 # Digits that a keyboard here may give: Arabic, Urdu and full-width ones.
 SCRIPTS = ["٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", "０１２３４５６７８９"]
@@ -35,43 +30,82 @@ INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\\s]+")
 
 
 def attributes(values: dict) -> str:
-    """As Django's attrs.html."""
+    """As Django's attrs.html; the names are code's own."""
     return "".join(
-        f" {conditional_escape(name)}" + ("" if value is True else f'="{conditional_escape(value)}"')
+        f" {name}" + ("" if value is True else f'="{conditional_escape(value)}"')
         for name, value in values.items()
         if value is not False
     )
 
 
+def element(widget: dict) -> str:
+    value = "" if widget["value"] is None else f' value="{conditional_escape(widget["value"])}"'
+    start = f'<input type="{conditional_escape(widget["type"])}" name="{conditional_escape(widget["name"])}"'
+    return f"{start}{value}{attributes(widget['attrs'])}>\n"
+
+
+def area(widget: dict) -> str:
+    name, text = conditional_escape(widget["name"]), conditional_escape(widget["value"] or "")
+    return f'<textarea name="{name}"{attributes(widget["attrs"])}>\n{text}</textarea>\n'
+
+
+def select(widget: dict) -> str:
+    parts = [f'<select name="{conditional_escape(widget["name"])}"{attributes(widget["attrs"])}>']
+    for group, options, _place in widget["optgroups"]:
+        if group:
+            parts.append(f'\n  <optgroup label="{conditional_escape(group)}">')
+        for option in options:
+            value, label = conditional_escape(option["value"]), conditional_escape(option["label"])
+            parts.append(f'\n  <option value="{value}"{attributes(option["attrs"])}>{label}</option>\n')
+        if group:
+            parts.append("\n  </optgroup>")
+    return "".join([*parts, "\n</select>\n"])
+
+
+def boxes(widget: dict) -> str:
+    """Boxes or buttons to choose from, each inside its label."""
+    around = {name: widget["attrs"][name] for name in ("id", "class") if widget["attrs"].get(name)}
+    parts = [f"<div{attributes(around)}>"]
+    for group, options, _place in widget["optgroups"]:
+        if group:
+            parts.append(f"\n  <div><label>{conditional_escape(group)}</label>")
+        for option in options:
+            own = f' for="{conditional_escape(key)}"' if (key := option["attrs"].get("id")) else ""
+            label = conditional_escape(option["label"])
+            parts.append(f"<div>\n    <label{own}>{element(option)} {label}</label>\n</div>")
+        if group:
+            parts.append("\n  </div>")
+    return "".join([*parts, "\n</div>"])
+
+
+# What draws which of Django's templates of one field.
+DRAWN = {
+    **dict.fromkeys(("checkbox", "date", "email", "hidden", "number", "password", "text"), element),
+    **dict.fromkeys(("checkbox_select", "radio"), boxes),
+    "select": select,
+    "textarea": area,
+}
+
+
+NO_ERRORS = {ErrorList.template_name, ErrorList.template_name_ul}
+
+
 class Renderer(DjangoTemplates):
-    """Django's templates of form fields, and the simplest of them in Python, to the same letter: a form of head office is some forty
-    of them, which took a third of its page."""
+    """Django's templates of form fields, and the simple ones of them in Python, to the same letter: a form of head office is some
+    forty of them and its labels, which took half of its page."""
+
+    drawn = {f"django/forms/widgets/{name}.html": draw for name, draw in DRAWN.items()}
 
     def render(self, template_name, context, request=None):
-        if template_name in INPUTS:
-            return self.input(context["widget"])
-        if template_name in SELECTS:
-            return self.select(context["widget"])
+        if draw := self.drawn.get(template_name):
+            return draw(context["widget"])
+        if template_name == "django/forms/label.html" and context["use_tag"]:
+            tag, attrs = context["tag"], attributes(context["attrs"] or {})
+            return f"<{tag}{attrs}>{conditional_escape(context['label'])}</{tag}>"
+        # No errors, which is most of what is asked about errors.
+        if template_name in NO_ERRORS and not context["errors"]:
+            return ""
         return super().render(template_name, context, request)
-
-    def input(self, widget: dict) -> str:
-        value = "" if widget["value"] is None else f' value="{conditional_escape(widget["value"])}"'
-        start = (
-            f'<input type="{conditional_escape(widget["type"])}" name="{conditional_escape(widget["name"])}"'
-        )
-        return f"{start}{value}{attributes(widget['attrs'])}>\n"
-
-    def select(self, widget: dict) -> str:
-        parts = [f'<select name="{conditional_escape(widget["name"])}"{attributes(widget["attrs"])}>']
-        for group, options, _place in widget["optgroups"]:
-            if group:
-                parts.append(f'\n  <optgroup label="{conditional_escape(group)}">')
-            for option in options:
-                value, label = conditional_escape(option["value"]), conditional_escape(option["label"])
-                parts.append(f'\n  <option value="{value}"{attributes(option["attrs"])}>{label}</option>\n')
-            if group:
-                parts.append("\n  </optgroup>")
-        return "".join([*parts, "\n</select>\n"])
 
 
 def western_digits(text: str) -> str:
