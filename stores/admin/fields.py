@@ -2,6 +2,7 @@
 class is made once for all: making it, and asking the name of each object chosen, took a third of a page."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cached_property, partial
 
 from django import forms
@@ -100,7 +101,10 @@ def made_once(make: Callable[..., type], *told: object) -> type:
     key = (get_language(), *told)
     if key not in CLASSES:
         made = make()
-        for field in getattr(made, "form", made).base_fields.values():
+        fields = getattr(made, "form", made).base_fields
+        for name, declared in fields.items():
+            # A copy: what a form declares itself is shared by all classes made of it.
+            field = fields[name] = deepcopy(declared)
             field.label, field.help_text = field.label and str(field.label), str(field.help_text)
             if isinstance(field, forms.ChoiceField) and not isinstance(field, forms.ModelChoiceField):
                 field.choices = [
