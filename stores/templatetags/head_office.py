@@ -89,10 +89,11 @@ def lines(fieldset) -> SafeString:
 
 
 def line(field) -> str:
-    """A field of a form or, where it is only read, its text. What is put together here comes escaped, but for a label."""
+    """A field of a form or, where it is only read, its text. What is put together here comes escaped, but for labels."""
     if field.is_readonly:
         about, errors, hidden, name = field.field, "", field.field["is_hidden"], field.field["name"]
-        inner = f'{field.label_tag()}<div class="readonly">{field.contents()}</div>'
+        label = f"<label>{conditional_escape(capfirst(str(about['label'])))}</label>"
+        inner = f'{label}<div class="readonly">{field.contents()}</div>'
         hint, key = about["help_text"], ""
     else:
         bound = field.field
