@@ -99,7 +99,7 @@ NO_ERRORS = {ErrorList.template_name, ErrorList.template_name_ul}
 
 class Renderer(DjangoTemplates):
     """Django's templates of form fields, and the simple ones of them in Python, to the same letter: a form of head office is some
-    forty of them and its labels, which took half of its page."""
+    forty of them and its labels, which took up to a third of its page."""
 
     drawn = {f"django/forms/widgets/{name}.html": draw for name, draw in DRAWN.items()}
 

@@ -1,5 +1,5 @@
 """The fields of head office's forms and the rows of other tables on them. They ask nothing of who reads the page, so that a form's
-class is made once for all: making it, and asking the name of each object chosen, took a third of a page."""
+class is made once for all: made anew for each page it was a good part of its work."""
 
 from collections.abc import Callable
 from copy import deepcopy
