@@ -1,5 +1,7 @@
 """Head office: what is sold, with its codes, packs and prices."""
 
+from functools import cached_property
+
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
@@ -11,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from catalog.models import Barcode, Category, Pack, Product, ProductPrice, StorePrice
 from catalog.queries import clean_code, scan
+from stores.admin.fields import Rows, RowsInline
 from stores.admin.lists import (
     CodeFilter,
     HouseAdmin,
@@ -117,39 +120,47 @@ class BarcodeForm(forms.ModelForm):
         return super()._get_validation_exclusions() | ({"code"} if "code" in self.errors else set())
 
 
-class BarcodeInline(admin.TabularInline):
+class BarcodeRows(Rows):
+    """The codes of a product; each may be that of one of its packs, which are looked up once."""
+
+    @cached_property
+    def packs(self):
+        return Pack.objects.filter(product=self.instance) if self.instance.pk else Pack.objects.none()
+
+    @cached_property
+    def choices(self):
+        return [(pack.pk, str(pack)) for pack in self.packs]
+
+    def add_fields(self, form, index):
+        super().add_fields(form, index)
+        if field := form.fields.get("pack"):
+            field.queryset = self.packs
+            field.choices = [("", field.empty_label), *self.choices]
+
+
+class BarcodeInline(RowsInline):
     model = Barcode
     form = BarcodeForm
-    extra = 0
+    formset = BarcodeRows
     fields = ["code", "pack"]
 
-    def formfield_for_foreignkey(self, db_field, request, **kwargs):
-        if db_field.name == "pack":
-            product = request.resolver_match.kwargs.get("object_id")
-            kwargs["queryset"] = Pack.objects.filter(product=product) if product else Pack.objects.none()
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
-
-class PackInline(admin.TabularInline):
+class PackInline(RowsInline):
     """Ways a product comes in bulk. None is deleted: movements say which pack was entered."""
 
     model = Pack
-    extra = 0
     fields = ["name", "units_per_pack"]
-    formfield_overrides = HouseAdmin.formfield_overrides
 
     def has_delete_permission(self, request, obj=None):
         return False
 
 
-class StorePriceInline(admin.TabularInline):
+class StorePriceInline(RowsInline):
     """The newest prices of single stores. A price is changed by a newer one, so that what was charged stays known."""
 
     model = StorePrice
-    extra = 0
     fields = ["store", "price", "effective_from"]
     autocomplete_fields = ["store"]
-    formfield_overrides = HouseAdmin.formfield_overrides
     verbose_name_plural = gettext_lazy("store prices (the newest)")
 
     def get_queryset(self, request):

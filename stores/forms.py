@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.forms.models import ModelChoiceIterator
 from django.forms.renderers import DjangoTemplates
+from django.forms.utils import ErrorList
 from django.utils import timezone
 from django.utils.html import conditional_escape
 from django.utils.translation import gettext as _
@@ -21,61 +22,101 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from stores.models import SECRET, ApiKey, Store, User, holds_secret
 
-# The templates of fields that are one element, and those of a list to choose from.
-INPUTS = {
-    f"django/forms/widgets/{kind}.html"
-    for kind in ("checkbox", "date", "email", "hidden", "number", "password", "text")
-}
-OPTIONS = {"django/forms/widgets/checkbox_option.html", "django/forms/widgets/radio_option.html"}
-SELECTS = {"django/forms/widgets/select.html"}
+OPTIONS = {f"django/forms/widgets/{name}_option.html" for name in ("checkbox", "radio")}
 WESTERN = "0123456789"
 # Digits that a keyboard here may give: Arabic, Urdu and full-width ones.
 SCRIPTS = ["٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", "０１２３４５６７８９"]
 TO_WESTERN = str.maketrans("".join(SCRIPTS), WESTERN * len(SCRIPTS))
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u061c]")
+SPECIAL = re.compile("[&<>\"']")
 INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\\s]+")
 
 
+def escaped(value) -> str:
+    """As Django escapes; most texts have nothing to escape, and looking first is far quicker."""
+    text = str(value)
+    return conditional_escape(value) if SPECIAL.search(text) else text
+
+
 def attributes(values: dict) -> str:
-    """As Django's attrs.html."""
+    """As Django's attrs.html; the names are code's own."""
     return "".join(
-        f" {conditional_escape(name)}" + ("" if value is True else f'="{conditional_escape(value)}"')
+        f" {name}" + ("" if value is True else f'="{escaped(value)}"')
         for name, value in values.items()
         if value is not False
     )
 
 
+def element(widget: dict) -> str:
+    value = "" if widget["value"] is None else f' value="{escaped(widget["value"])}"'
+    start = f'<input type="{escaped(widget["type"])}" name="{escaped(widget["name"])}"'
+    return f"{start}{value}{attributes(widget['attrs'])}>\n"
+
+
+def area(widget: dict) -> str:
+    name, text = escaped(widget["name"]), escaped(widget["value"] or "")
+    return f'<textarea name="{name}"{attributes(widget["attrs"])}>\n{text}</textarea>\n'
+
+
+def select(widget: dict) -> str:
+    parts = [f'<select name="{escaped(widget["name"])}"{attributes(widget["attrs"])}>']
+    for group, options, _place in widget["optgroups"]:
+        if group:
+            parts.append(f'\n  <optgroup label="{escaped(group)}">')
+        for option in options:
+            value, label = escaped(option["value"]), escaped(option["label"])
+            parts.append(f'\n  <option value="{value}"{attributes(option["attrs"])}>{label}</option>\n')
+        if group:
+            parts.append("\n  </optgroup>")
+    return "".join([*parts, "\n</select>\n"])
+
+
+def boxes(widget: dict) -> str:
+    """Boxes or buttons to choose from, each inside its label."""
+    around = {name: widget["attrs"][name] for name in ("id", "class") if widget["attrs"].get(name)}
+    parts = [f"<div{attributes(around)}>"]
+    for group, options, _place in widget["optgroups"]:
+        if group:
+            parts.append(f"\n  <div><label>{escaped(group)}</label>")
+        for option in options:
+            own = f' for="{escaped(key)}"' if (key := option["attrs"].get("id")) else ""
+            label = escaped(option["label"])
+            parts.append(f"<div>\n    <label{own}>{element(option)} {label}</label>\n</div>")
+        if group:
+            parts.append("\n  </div>")
+    return "".join([*parts, "\n</div>"])
+
+
+# What draws which of Django's templates of one field.
+DRAWN = {
+    **dict.fromkeys(("checkbox", "date", "email", "hidden", "number", "password", "text"), element),
+    **dict.fromkeys(("checkbox_select", "radio"), boxes),
+    "select": select,
+    "textarea": area,
+}
+
+
+NO_ERRORS = {ErrorList.template_name, ErrorList.template_name_ul}
+
+
 class Renderer(DjangoTemplates):
-    """Django's templates of form fields, and the simplest of them in Python, to the same letter: a form of head office is some forty
-    of them, which took a third of its page."""
+    """Django's templates of form fields, and the simple ones of them in Python, to the same letter: a form of head office is some
+    forty of them and its labels, which took up to a third of its page."""
+
+    drawn = {f"django/forms/widgets/{name}.html": draw for name, draw in DRAWN.items()}
 
     def render(self, template_name, context, request=None):
-        if template_name in INPUTS:
-            return self.input(context["widget"])
+        if draw := self.drawn.get(template_name):
+            return draw(context["widget"])
         if template_name in OPTIONS and not context["widget"]["wrap_label"]:
-            return self.input(context["widget"]).rstrip()
-        if template_name in SELECTS:
-            return self.select(context["widget"])
+            return element(context["widget"]).rstrip()
+        if template_name == "django/forms/label.html" and context["use_tag"]:
+            tag, attrs = context["tag"], attributes(context["attrs"] or {})
+            return f"<{tag}{attrs}>{escaped(context['label'])}</{tag}>"
+        # No errors, which is most of what is asked about errors.
+        if template_name in NO_ERRORS and not context["errors"]:
+            return ""
         return super().render(template_name, context, request)
-
-    def input(self, widget: dict) -> str:
-        value = "" if widget["value"] is None else f' value="{conditional_escape(widget["value"])}"'
-        start = (
-            f'<input type="{conditional_escape(widget["type"])}" name="{conditional_escape(widget["name"])}"'
-        )
-        return f"{start}{value}{attributes(widget['attrs'])}>\n"
-
-    def select(self, widget: dict) -> str:
-        parts = [f'<select name="{conditional_escape(widget["name"])}"{attributes(widget["attrs"])}>']
-        for group, options, _place in widget["optgroups"]:
-            if group:
-                parts.append(f'\n  <optgroup label="{conditional_escape(group)}">')
-            for option in options:
-                value, label = conditional_escape(option["value"]), conditional_escape(option["label"])
-                parts.append(f'\n  <option value="{value}"{attributes(option["attrs"])}>{label}</option>\n')
-            if group:
-                parts.append("\n  </optgroup>")
-        return "".join([*parts, "\n</select>\n"])
 
 
 def western_digits(text: str) -> str:

@@ -8,7 +8,8 @@ from django.utils.translation import gettext_lazy
 
 from inventory.models import Reason
 from inventory.services import Posted
-from stores.admin.lists import ActForm, Amount
+from stores.admin.fields import Amount
+from stores.admin.lists import ActForm
 
 
 class AdjustForm(ActForm):

@@ -13,7 +13,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from stores.admin.lists import HouseAdmin, LocalDateTime, code, moment, two_lines
+from stores.admin.fields import LocalDateTime
+from stores.admin.lists import HouseAdmin, code, moment, two_lines
 from stores.forms import RotateForm, SentBefore, claim, once
 from stores.models import ApiKey
 from stores.models.keys import without_prefix

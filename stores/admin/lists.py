@@ -11,11 +11,11 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.utils import quote
+from django.contrib.admin.utils import flatten_fieldsets, quote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import PageNotAnInteger, Paginator
-from django.db import DataError, OperationalError, connections, models
+from django.db import DataError, OperationalError, connections
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -29,6 +29,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from psycopg.errors import QueryCanceled
 
+from stores.admin.fields import Fields, introduce, is_key, made_once
 from stores.models import SECRET, Store, holds_secret
 from stores.queries import InvalidCursor, KeysetPage, keyset_page
 from stores.templatetags.shop import clock_text, day
@@ -140,45 +141,7 @@ class KeysetList(ChangeList):
         return self.model_admin.address(result)
 
 
-class LocalDateTime(forms.DateTimeInput):
-    """The browser's own field for date and time."""
-
-    input_type = "datetime-local"
-
-    def __init__(self, attrs=None):
-        super().__init__(attrs, format="%Y-%m-%dT%H:%M")
-
-
-class LocalDate(forms.DateInput):
-    input_type = "date"
-
-    def __init__(self, attrs=None):
-        super().__init__(attrs, format="%Y-%m-%d")
-
-
-class Amount(forms.TextInput):
-    """A number as text: phones show digits, and nothing is rounded on the way."""
-
-    def __init__(self, attrs=None):
-        super().__init__(
-            {
-                "inputmode": "decimal",
-                "autocomplete": "off",
-                "dir": "ltr",
-                "class": "vDecimalField",
-                **(attrs or {}),
-            }
-        )
-
-
-NATIVE = {
-    models.DateTimeField: {"form_class": forms.DateTimeField, "widget": LocalDateTime},
-    models.DateField: {"form_class": forms.DateField, "widget": LocalDate},
-    models.DecimalField: {"widget": Amount},
-}
-
-
-class HouseAdmin(admin.ModelAdmin):
+class HouseAdmin(Fields, admin.ModelAdmin):
     """The way all models are shown. `keyset` is the list's order: one indexed field, `-` for falling."""
 
     keyset = "-id"
@@ -188,12 +151,13 @@ class HouseAdmin(admin.ModelAdmin):
     actions_asked_for = ("view", "add", "change")
     words_for_actions = {}
     actions = None
+    # Django's own scripts serve actions, pop-ups and slugs, which are not used here; fields and rows bring theirs.
+    media = forms.Media()
     sortable_by = ()
     list_per_page = 25
     paginator = Uncounted
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    formfield_overrides = NATIVE
 
     @property
     def heading(self) -> str:
@@ -229,7 +193,7 @@ class HouseAdmin(admin.ModelAdmin):
 
     def get_object(self, request, object_id, from_field=None):
         """With what the page shows of other tables, in one query."""
-        if not (str(object_id).isascii() and str(object_id).isdigit()) or len(str(object_id)) > 18:
+        if not is_key(object_id):
             return None
         rows = self.get_queryset(request).select_related(*(self.list_select_related or ()))
         return rows.filter(pk=object_id).first()
@@ -251,11 +215,29 @@ class HouseAdmin(admin.ModelAdmin):
         return str(obj)
 
     def get_form(self, request, obj=None, change=False, **kwargs):
-        made = super().get_form(request, obj, change=change, **kwargs)
+        if "fields" in kwargs:
+            fields = kwargs.pop("fields")
+        else:
+            fields = flatten_fieldsets(self.get_fieldsets(request, obj))
+        return made_once(
+            lambda: self.plain_form(request, obj, change=change, fields=fields, **kwargs),
+            type(self),
+            change,
+            obj is None,
+            fields and tuple(fields),
+            tuple(self.get_readonly_fields(request, obj)),
+            self.has_change_permission(request, obj),
+            *kwargs.items(),
+        )
+
+    def plain_form(self, request, obj, **kwargs):
+        """The class of the form that Django makes, without colons and refusing secrets."""
+        made = super().get_form(request, obj, **self.made_by_nobody(), **kwargs)
 
         class Plain(made):
             def __init__(self, *args, **options):
                 super().__init__(*args, **{"label_suffix": "", **options})
+                introduce(self)
 
             def clean(self):
                 cleaned = super().clean()

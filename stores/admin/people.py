@@ -1,6 +1,7 @@
 """Users and their groups, and what head office changed."""
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -15,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_otp import devices_for_user, user_has_device
 
+from stores.admin.fields import RowsInline
 from stores.admin.lists import HouseAdmin, ReadOnlyAdmin, moment, two_lines
 from stores.models import Membership, User
 
@@ -29,12 +31,18 @@ def has_device(user: User) -> bool:
     return user.second_factor_set_up
 
 
-class StoresInline(admin.TabularInline):
+class Boxes(forms.CheckboxSelectMultiple):
+    """Boxes to tick; what is wrong is told of each, for there is no fieldset around them to bear it."""
+
+    use_fieldset = False
+
+
+class StoresInline(RowsInline):
     """Where somebody works. A role is changed on the page of the store; here one is given or taken."""
 
     model = Membership
     fk_name = "user"
-    extra = 0
+    fields = ["store", "role"]
     autocomplete_fields = ["store"]
     verbose_name = gettext_lazy("store")
     verbose_name_plural = gettext_lazy("stores")
@@ -103,7 +111,7 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
 
     def formfield_for_manytomany(self, db_field, request, **kwargs):
         if db_field.name == "groups":
-            kwargs["widget"] = forms.CheckboxSelectMultiple()
+            kwargs["widget"] = Boxes()
             kwargs["help_text"] = ""
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
@@ -180,31 +188,27 @@ class UserAdmin(HouseAdmin, DjangoUserAdmin):
         return user.is_active
 
 
-def useful(permission) -> bool:
-    """Whether some page of the admin asks for this permission: nobody adds movements or deletes stores here."""
-    model, action = permission.content_type.model_class(), permission.codename.split("_")[0]
-    if model is None or not admin.site.is_registered(model):
-        return False
-    page = admin.site.get_model_admin(model)
-    return action in page.actions_asked_for
-
-
 class Rights(forms.ModelMultipleChoiceField):
-    """Permissions of the product's own tables, as boxes to tick."""
+    """Permissions of the product's own tables, as boxes to tick: those that some page of the admin asks for. Nobody adds movements
+    or deletes stores here."""
 
-    widget = forms.CheckboxSelectMultiple
+    widget = Boxes
 
-    def label_from_instance(self, permission):
-        model, action = permission.content_type.model_class(), permission.codename.split("_")[0]
-        page = admin.site.get_model_admin(model)
-        words = {
-            "add": _("add"),
-            "change": _("change"),
-            "delete": _("delete"),
-            "view": _("see"),
-            **page.words_for_actions,
-        }
-        return f"{page.heading}: {words[action]}"
+    def offer(self):
+        """Looks up what there is to tick."""
+        known = Permission.objects.filter(content_type__app_label__in=OWN_APPS)
+        order = "content_type__app_label", "content_type__model", "codename"
+        words = {"add": _("add"), "change": _("change"), "delete": _("delete"), "view": _("see")}
+        shown = filter(admin.site.is_registered, apps.get_models())
+        pages = {model._meta.label_lower: admin.site.get_model_admin(model) for model in shown}
+        offered = []
+        for key, app, model, codename in known.order_by(*order).values_list("pk", *order):
+            page, action = pages.get(f"{app}.{model}"), codename.split("_")[0]
+            if page and action in page.actions_asked_for:
+                named = page.words_for_actions.get(action, words.get(action))
+                offered.append((key, f"{page.heading}: {named}"))
+        self.queryset = Permission.objects.filter(pk__in=[key for key, _label in offered])
+        self.choices = offered
 
 
 class GroupForm(forms.ModelForm):
@@ -219,14 +223,7 @@ class GroupForm(forms.ModelForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if "permissions" in self.fields:
-            known = Permission.objects.select_related("content_type")
-            self.fields["permissions"].queryset = known.filter(
-                pk__in=[
-                    permission.pk
-                    for permission in known.filter(content_type__app_label__in=OWN_APPS)
-                    if useful(permission)
-                ]
-            ).order_by("content_type__app_label", "content_type__model", "codename")
+            self.fields["permissions"].offer()
 
 
 admin.site.unregister(Group)

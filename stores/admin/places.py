@@ -6,15 +6,23 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from stores.admin.fields import RowsInline
 from stores.admin.lists import CodeFilter, HouseAdmin, StoreFilter, code, linked, moment, two_lines
 from stores.models import Membership, Store, User
 
 
-class StaffInline(admin.TabularInline):
+def has_traded(store: Store) -> bool:
+    """Whether it has documents; looked up once for each page that asks."""
+    if not hasattr(store, "documents_seen"):
+        store.documents_seen = store.documents.exists()
+    return store.documents_seen
+
+
+class StaffInline(RowsInline):
     """Who works in a store."""
 
     model = Membership
-    extra = 0
+    fields = ["user", "role"]
     autocomplete_fields = ["user"]
     verbose_name = gettext_lazy("member of staff")
     verbose_name_plural = gettext_lazy("staff")
@@ -44,7 +52,7 @@ class StoreAdmin(HouseAdmin):
     def get_readonly_fields(self, request, obj=None):
         """A code is on receipts and in partners' tills: it stays as it was given."""
         # Every business date was told by the zone: it stays once there is one.
-        fixed = ["code", "timezone"] if obj and obj.documents.exists() else ["code"] if obj else []
+        fixed = ["code", "timezone"] if obj and has_traded(obj) else ["code"] if obj else []
         # The database refuses to take a store over the wall of the sandbox, either way.
         fixed += ["sandbox"] if obj else []
         return [*self.readonly_fields, *fixed]

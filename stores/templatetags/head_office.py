@@ -12,6 +12,8 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
+from stores.forms import attributes
+
 register = template.Library()
 
 
@@ -78,3 +80,62 @@ def opener(cl) -> Callable[..., SafeString]:
         return format_html('{} data-popup-opener="{}"', opens, chosen)
 
     return address
+
+
+@register.simple_tag
+def lines(fieldset) -> SafeString:
+    """The fields of a part of a form, one below the other, as Django's `fieldset.html` has them."""
+    return mark_safe("".join(line(field) for entry in fieldset for field in entry))  # noqa: S308  see below
+
+
+def line(field) -> str:
+    """A field of a form or, where it is only read, its text. What is put together here comes escaped, but for labels."""
+    if field.is_readonly:
+        about, errors, hidden, name = field.field, "", field.field["is_hidden"], field.field["name"]
+        label = f"<label>{conditional_escape(capfirst(str(about['label'])))}</label>"
+        inner = f'{label}<div class="readonly">{field.contents()}</div>'
+        hint, key = about["help_text"], ""
+    else:
+        bound = field.field
+        errors, hidden, name = bound.errors, bound.is_hidden, bound.name
+        hint, key = bound.help_text, bound.id_for_label
+        css = " ".join(["vCheckboxLabel"] * field.is_checkbox + ["required"] * bound.field.required)
+        about = attributes({"class": css or False, "for": key or False})
+        label = f"<label{about}>{conditional_escape(bound.label)}</label>"
+        inner = f"{bound}{label}" if field.is_checkbox else f"{label}{bound}"
+    css = f"form-row{' errors' if errors else ''}{' hidden' if hidden else ''} field-{name}"
+    if hint:
+        own = f' id="{key}_helptext"' if key else ""
+        hint = f'<div class="help{" hidden" if hidden else ""}"{own}><div>{hint}</div></div>'
+    beside = " checkbox-row" if field.is_checkbox else ""
+    errors = errors.as_ul() if errors else ""
+    return f'<div class="{css}">{errors}<div><div class="flex-container{beside}">{inner}</div>{hint}</div></div>\n'
+
+
+@register.simple_tag
+def rows(inline) -> SafeString:
+    """The rows of another table on an object's page, and the empty one that a script copies, as Django's `tabular.html` has them."""
+    prefix, deletes = inline.formset.prefix, inline.formset.can_delete and inline.has_delete_permission
+    entries, parts = list(inline), []
+    for place, entry in enumerate(entries):
+        empty = inline.has_add_permission and place == len(entries) - 1
+        cells = [cell_of(field) for fieldset in entry for entry_line in fieldset for field in entry_line]
+        if entry.form.non_field_errors():
+            parts.append(
+                f'<tr class="row-form-errors"><td colspan="{len(cells) + 2}">{entry.form.non_field_errors()}</td></tr>\n'
+            )
+        keys = f"{entry.pk_field().field}{entry.fk_field().field}"
+        delete = entry.deletion_field().field if deletes and entry.original else ""
+        css = f"form-row{' has_original' if entry.original else ''}{' empty-form' if empty else ''}"
+        parts.append(
+            f'<tr class="{css}" id="{prefix}-{"empty" if empty else place}"><td class="original">{keys}</td>'
+            f'{"".join(cells)}<td class="delete">{delete}</td></tr>\n'
+        )
+    return mark_safe("".join(parts))  # noqa: S308  each part comes escaped
+
+
+def cell_of(field) -> str:
+    if field.is_readonly:
+        return f'<td class="field-{field.field["name"]}"><p>{field.contents()}</p></td>'
+    bound = field.field
+    return f'<td class="field-{bound.name}">{bound.errors.as_ul() if bound.errors else ""}{bound}</td>'

@@ -34,17 +34,23 @@ FIELDS = [
         (widget, value)
         for widget in (
             forms.TextInput, forms.NumberInput, forms.EmailInput, forms.HiddenInput, forms.PasswordInput, forms.CheckboxInput,
+            forms.Textarea,
         )
         for value in (None, "", "12", ODD, Decimal("1234.50"), 0, True, False)
     ),
     (forms.DateInput, datetime.date(2026, 11, 22)),
     *((forms.Select, value) for value in (None, "", "a", ODD, 7, "g2", "unknown", True)),
-    *((forms.SelectMultiple, value) for value in (None, [], ["a", "g1"], [7, ODD])),
+    *(
+        (widget, value)
+        for widget in (forms.SelectMultiple, forms.CheckboxSelectMultiple)
+        for value in (None, [], ["a", "g1"], [7, ODD])
+    ),
+    *((forms.RadioSelect, value) for value in (None, "a", ODD, 7, "g2")),
 ]  # fmt: skip
 
 
 def made(widget):
-    return widget(choices=CHOICES) if issubclass(widget, forms.Select) else widget(**(
+    return widget(choices=CHOICES) if issubclass(widget, forms.widgets.ChoiceWidget) else widget(**(
         {"render_value": True} if widget is forms.PasswordInput else {}
     ))  # fmt: skip
 
@@ -109,5 +115,29 @@ def test_the_simple_fields_need_no_template(monkeypatch):
     monkeypatch.setattr(ours.DjangoTemplates, "render", render)
     for widget in {widget for widget, _value in FIELDS}:
         made(widget).render("name", None, {}, Renderer())
-    with pytest.raises(AssertionError, match="textarea"):
-        forms.Textarea().render("name", None, {}, Renderer())
+    with pytest.raises(AssertionError, match="splitdatetime"):
+        forms.SplitDateTimeWidget().render("name", None, {}, Renderer())
+
+
+class Labelled(forms.Form):
+    word = forms.CharField(label=ODD)
+    kind = forms.ChoiceField(widget=forms.RadioSelect, choices=CHOICES)
+
+
+@pytest.mark.parametrize("data", [None, {"word": "", "kind": "unknown"}])
+@pytest.mark.parametrize("name", ["word", "kind"])
+@pytest.mark.parametrize("auto_id", ["id_%s", False])
+def test_labels_and_errors_are_written_as_django_s_templates_write_them(data, name, auto_id):
+    ways = [
+        Labelled(data, renderer=renderer(), auto_id=auto_id)[name] for renderer in (Renderer, DjangoTemplates)
+    ]
+    for written in (
+        lambda field: field.label_tag(),
+        lambda field: field.label_tag(attrs={"class": ODD, "data-on": True}),
+        lambda field: field.legend_tag("Own"),
+        lambda field: str(field.errors),
+        lambda field: field.errors.as_ul(),
+    ):
+        here, there = (written(field) for field in ways)
+        assert here == there
+        assert bool(data) or "error" not in here
