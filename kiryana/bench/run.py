@@ -40,12 +40,12 @@ CLIENTS = 16
 CASHIERS = 16
 FULL = {
     "small": Size(520, 2000, 2), "large": Size(520, 2000, 20), "repeat": 5, "seconds": 6.0, "batches": 64,
-    "import": (Size(8, 2000, 1), 200_000), "pages": 7, "again": 20, "every": 1, "transactions": 4_000, "requests": (100, 10_000),
+    "import": (Size(8, 2000, 1), 200_000), "pages": 7, "again": 40, "every": 1, "transactions": 4_000, "requests": (100, 10_000),
     "starts": 5,
 }  # fmt: skip
 QUICK = {
     "small": Size(52, 200, 2), "large": Size(52, 200, 20), "repeat": 3, "seconds": 1.2, "batches": 16,
-    "import": (Size(4, 200, 1), 20_000), "pages": 3, "again": 10, "every": 10, "transactions": 600, "requests": (100, 800), "starts": 1,
+    "import": (Size(4, 200, 1), 20_000), "pages": 3, "again": 20, "every": 10, "transactions": 600, "requests": (100, 800), "starts": 1,
 }  # fmt: skip
 PEOPLE = """
 INSERT INTO stores_membership (user_id, store_id, role)
