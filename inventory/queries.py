@@ -162,8 +162,7 @@ def state_counts(levels: QuerySet) -> dict[str, int]:
 
 
 # As Product.objects.priced; a page of a store asks this each time, and to write the statement took longer than to answer it.
-PRICES = """
-SELECT p.id, coalesce((
+PRICES = """SELECT p.id, coalesce((
          SELECT price FROM catalog_storeprice
          WHERE store_id = %(store)s AND product_id = p.id AND effective_from <= statement_timestamp()
          ORDER BY effective_from DESC, id DESC LIMIT 1), p.selling_price)
