@@ -159,6 +159,10 @@ def sum_up(connection: psycopg.Connection) -> None:
         "INSERT INTO reports_closeddays (store_id) SELECT id FROM stores_store ON CONFLICT DO NOTHING"
     )
     stores = [row[0] for row in connection.execute("SELECT store_id FROM reports_closeddays ORDER BY 1")]
+    # Before the first day is closed: from then on each day is counted by category as it is closed.
+    connection.execute("SELECT reports_note_categories()")
+    while connection.execute("SELECT reports_recount_store()").fetchone()[0]:
+        pass
     for first in range(0, len(stores), AT_ONCE):
         moved = True
         while moved:
