@@ -1,17 +1,16 @@
 """Head office: the daily figures behind all reports, to look at."""
 
 from django.contrib import admin
-from django.utils.html import format_html
 from django.utils.translation import gettext_lazy
 
 from catalog.admin import ProductFilter
 from reports.models import DailyStock
 from stores.admin.lists import DayFilter, ReadOnlyAdmin, StoreFilter, code, two_lines
-from stores.templatetags.shop import bare, day, money, shop_name
+from stores.templatetags.shop import bare, day, html, money, shop_name
 
 
 def number(quantity, product) -> str:
-    return format_html('<bdi dir="ltr" class="no-break">{}</bdi>', bare(quantity, product))
+    return html('<bdi dir="ltr" class="no-break">{}</bdi>', bare(quantity, product))
 
 
 @admin.register(DailyStock)
@@ -50,7 +49,7 @@ class DailyStockAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("day"))
     def date_cell(self, row):
-        return format_html('<span class="no-break">{}</span>', day(row.business_date))
+        return html('<span class="no-break">{}</span>', day(row.business_date))
 
     @admin.display(description=gettext_lazy("opening"))
     def opening_cell(self, row):

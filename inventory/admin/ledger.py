@@ -18,7 +18,7 @@ from inventory.services import Actor, AlreadyReversed, Refused, reverse_document
 from stores.admin.lists import DayFilter, ReadOnlyAdmin, StoreFilter, code, linked, two_lines
 from stores.admin.places import UserFilter
 from stores.models import Store
-from stores.templatetags.shop import at, clock, day, money, quantity, signed
+from stores.templatetags.shop import at, clock, day, html, money, quantity, signed
 
 # What is written down this long after it happened is marked.
 LATE = timedelta(hours=1)
@@ -29,7 +29,7 @@ def happened(row) -> str:
     late = _("recorded late") if row.recorded_at - row.occurred_at > LATE else ""
     return two_lines(
         day(row.business_date),
-        format_html("{}{}", clock(row.occurred_at, row.store), f" · {late}" if late else ""),
+        html("{}{}", clock(row.occurred_at, row.store), f" · {late}" if late else ""),
     )
 
 
@@ -192,7 +192,7 @@ class DocumentAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("number"))
     def number_cell(self, document):
-        return format_html("{}{}", code(document.number), void_tag(document))
+        return html("{}{}", code(document.number), void_tag(document))
 
     @admin.display(description=gettext_lazy("kind"))
     def kind_cell(self, document):
@@ -297,7 +297,7 @@ class MovementAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("kind"))
     def kind_cell(self, row):
-        return format_html("{}{}", row.get_kind_display(), void_tag(row))
+        return html("{}{}", row.get_kind_display(), void_tag(row))
 
     @admin.display(description=gettext_lazy("quantity"))
     def signed_cell(self, row):

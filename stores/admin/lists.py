@@ -32,7 +32,7 @@ from psycopg.errors import QueryCanceled
 from stores.admin.fields import Fields, introduce, is_key, made_once
 from stores.models import SECRET, Store, holds_secret
 from stores.queries import InvalidCursor, KeysetPage, keyset_page
-from stores.templatetags.shop import clock_text, day
+from stores.templatetags.shop import clock_text, day, html
 
 CURSOR = "cursor"
 
@@ -519,12 +519,12 @@ def linked(site, obj, words=None) -> str:
         url = site.get_model_admin(type(obj)).address(obj)
     except (NotRegistered, NoReverseMatch):
         return format_html("{}", words or obj)
-    return format_html('<a href="{}">{}</a>', url, words or obj)
+    return html('<a href="{}">{}</a>', url, words or obj)
 
 
 def code(text) -> str:
     """A code or number, left to right in any language."""
-    return format_html('<bdi dir="ltr" class="code">{}</bdi>', text) if text else "–"
+    return html('<bdi dir="ltr" class="code">{}</bdi>', text) if text else "–"
 
 
 def moment(instant) -> str:
@@ -532,7 +532,7 @@ def moment(instant) -> str:
     if instant is None:
         return "–"
     local = timezone.localtime(instant)
-    return format_html(
+    return html(
         '<time class="no-break" datetime="{}">{}, {}</time>',
         instant.isoformat(),
         day(local),
@@ -546,4 +546,4 @@ def yes_no(value: bool) -> str:
 
 def two_lines(first, second) -> str:
     """A cell with its main words and, smaller, what belongs to them."""
-    return format_html('<span class="cell-first">{}</span><span class="cell-second">{}</span>', first, second)
+    return html('<span class="cell-first">{}</span><span class="cell-second">{}</span>', first, second)

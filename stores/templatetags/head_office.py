@@ -12,7 +12,8 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
-from stores.forms import attributes
+from stores.forms import attributes, escaped
+from stores.templatetags.shop import html
 
 register = template.Library()
 
@@ -27,13 +28,13 @@ def sheet(cl) -> dict:
     return {
         "headers": headers,
         "rows": [
-            mark_safe("".join(cell(row, address) for cell in columns))  # noqa: S308  each made by format_html
+            mark_safe("".join(cell(row, address) for cell in columns))  # noqa: S308  each escaped
             for row in cl.result_list
         ],
     }
 
 
-def column(cl, name: str, header: dict) -> Callable[..., SafeString]:
+def column(cl, name: str, header: dict) -> Callable[..., str]:
     """What makes the cell of the column `name` for a row, given also what makes the link to the row's page."""
     shown, css = shown_by(cl, name)
     links = name in (cl.list_display_links or ())
@@ -43,11 +44,10 @@ def column(cl, name: str, header: dict) -> Callable[..., SafeString]:
     begin = format_html(
         '<{} role="cell" class="{}" data-label="{}">', tag, css, str(capfirst(header["text"]))
     )
-    end = format_html("</{}>", tag)
 
     def cell(row, address):
-        text = conditional_escape(shown(row))
-        return begin + (format_html("<a {}>{}</a>", address(row), text) if links else text) + end
+        text = escaped(shown(row))
+        return f"{begin}<a {address(row)}>{text}</a></{tag}>" if links else f"{begin}{text}</{tag}>"
 
     return cell
 
@@ -73,11 +73,11 @@ def opener(cl) -> Callable[..., SafeString]:
     ending = add_preserved_filters({"preserved_filters": cl.preserved_filters, "opts": cl.opts}, "")
 
     def address(row):
-        opens = format_html('href="{}{}"', cl.url_for_result(row), ending)
+        opens = html('href="{}{}"', cl.url_for_result(row), ending)
         if not cl.is_popup:
             return opens
         chosen = row.serializable_value(str(cl.to_field or cl.opts.pk.attname))
-        return format_html('{} data-popup-opener="{}"', opens, chosen)
+        return html('{} data-popup-opener="{}"', opens, chosen)
 
     return address
 

@@ -16,12 +16,13 @@ from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.html import conditional_escape, escape, format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
 
 from stores.access import MAY, may
+from stores.forms import escaped
 
 register = template.Library()
 
@@ -37,8 +38,9 @@ STATES = {
 }
 
 
-# The words of units, kinds and states come again in every row.
-escaped = lru_cache(maxsize=1024)(escape)
+def html(form: str, *values) -> SafeString:
+    """As Django's `format_html`, for what a page says hundreds of times: two thirds of its work is to ask what is lazy."""
+    return SafeString(form.format(*map(escaped, values)))
 
 
 def grouped(number: Decimal, decimals: int) -> str:
@@ -199,7 +201,7 @@ class Rows(template.Node):
         rows = self.rows.resolve(context)
         form = self.PLACE.sub(r"%(\1)s", self.nodelist.render(context).replace("%", "%%")) if rows else ""
         return mark_safe(  # noqa: S308  (the form is a template's, and each value is escaped here)
-            "".join(form % {name: conditional_escape(value) for name, value in row.items()} for row in rows)
+            "".join(form % {name: escaped(value) for name, value in row.items()} for row in rows)
         )
 
 
