@@ -44,8 +44,8 @@ FULL = {
     "starts": 5,
 }  # fmt: skip
 QUICK = {
-    "small": Size(52, 200, 2), "large": Size(52, 200, 20), "repeat": 3, "seconds": 1.2, "batches": 16,
-    "import": (Size(4, 200, 1), 20_000), "pages": 3, "again": 20, "every": 10, "transactions": 600, "requests": (100, 800), "starts": 1,
+    "small": Size(32, 200, 2), "large": Size(32, 200, 20), "repeat": 3, "seconds": 1.0, "batches": 12,
+    "import": (Size(4, 200, 1), 16_000), "pages": 3, "again": 20, "every": 12, "transactions": 500, "requests": (100, 600), "starts": 1,
 }  # fmt: skip
 PEOPLE = """
 INSERT INTO stores_membership (user_id, store_id, role)
@@ -199,6 +199,7 @@ class Bench:
             fill(self.url(name), size, self.progress(name, size.stores))
             with psycopg.connect(self.url(name)) as connection:
                 connection.execute(PEOPLE)
+            self.say(f"{name} is filled")
 
         # Fewer checkpoints meanwhile: each has the pages that come after it written twice.
         self.admin("ALTER SYSTEM SET max_wal_size = '8GB'", "SELECT pg_reload_conf()")

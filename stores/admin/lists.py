@@ -199,13 +199,13 @@ class HouseAdmin(Fields, admin.ModelAdmin):
         return rows.filter(pk=object_id).first()
 
     @cached_property
-    def place(self) -> str:
+    def list_address(self) -> str:
         """Where the list is."""
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def address(self, obj) -> str:
         """Where the page of `obj` is: below the list, as in all of Django's admin."""
-        return f"{self.place}{quote(obj.pk)}/change/"
+        return f"{self.list_address}{quote(obj.pk)}/change/"
 
     def has_delete_permission(self, request, obj=None):
         return self.deletable and super().has_delete_permission(request, obj)
