@@ -309,8 +309,9 @@ def movements(request, code):
     )
     rows = rows.only(*SHOWN_OF_MOVEMENTS)
     page = page_of(request, form.narrowed(rows), order=Movement.NEWEST_DAY_FIRST, name="movements")
-    by_day = groupby(page.rows, lambda movement: movement.business_date)
-    days = [(day, list(shown_movements(lines, store))) for day, lines in by_day]
+    lines = zip(page.rows, shown_movements(page.rows, store), strict=True)
+    by_day = groupby(lines, lambda line: line[0].business_date)
+    days = [(day, [shown for _movement, shown in lines]) for day, lines in by_day]
     context = {"form": form, "page": page, "days": days, "section": "movements"}
     return render(request, "inventory/movements.html", context)
 
