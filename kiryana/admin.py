@@ -415,7 +415,7 @@ class HeadOffice(admin.AdminSite):
                     "object_name": model._meta.object_name,
                     "perms": may,
                     "view_only": not may["change"],
-                    "admin_url": address(f"{name}_changelist", get_script_prefix()) if shown else None,
+                    "admin_url": own.list_address if shown else None,
                     "add_url": address(f"{name}_add", get_script_prefix()) if may["add"] else None,
                 }
             )

@@ -8,9 +8,11 @@ from decimal import Decimal
 import pytest
 import time_machine
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog.models import Category, Product, StorePrice
 from inventory.models import Document, Kind, Movement
+from inventory.queries import prices
 from inventory.services import Actor, Line, post_document
 
 pytestmark = pytest.mark.django_db
@@ -346,3 +348,15 @@ def test_search_terms_and_product_names_are_escaped(see, store, post, category):
     assert "<script>alert" not in see("products", "?search=%3Cscript%3Ealert(1)%3C/script%3E")
     assert "<script>alert" not in see("item", args=["XSS-1"])
     assert Movement.objects.count() == 1
+
+
+def test_a_page_of_goods_has_the_prices_that_a_sale_would_have(store, other_store, ghee, atta):
+    """The statement of a page says the rule of prices (R6) again: it must not say another."""
+    now = timezone.now()
+    for where, price, hours in ((store, 500, -48), (store, 510, -1), (store, 900, 5), (other_store, 1, -1)):
+        StorePrice.objects.create(
+            store=where, product=ghee, price=price, effective_from=now + timedelta(hours=hours)
+        )
+    both = [ghee.pk, atta.pk]
+    sold = Product.objects.filter(pk__in=both).priced(store).values_list("pk", "price")
+    assert prices(store, both) == dict(sold) == {ghee.pk: 510, atta.pk: atta.selling_price}

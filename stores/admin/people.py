@@ -14,8 +14,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django_otp import devices_for_user, user_has_device
+from django_otp import devices_for_user
 
+from stores import access
 from stores.admin.fields import RowsInline
 from stores.admin.lists import HouseAdmin, ReadOnlyAdmin, moment, two_lines
 from stores.models import Membership, User
@@ -27,7 +28,7 @@ OWN_APPS = ["stores", "catalog", "inventory", "reports", "admin", "auth"]
 def has_device(user: User) -> bool:
     """Whether a second factor is set up; looked up once for each page that shows it."""
     if not hasattr(user, "second_factor_set_up"):
-        user.second_factor_set_up = user_has_device(user)
+        user.second_factor_set_up = access.has_device(user)
     return user.second_factor_set_up
 
 
