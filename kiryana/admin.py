@@ -264,8 +264,9 @@ class HeadOffice(admin.AdminSite):
                 codes = self.keep_device(request, device)
                 return self.show_codes(request, codes, _("Your second factor is set up"))
         device = TOTPDevice(user=request.user, key=key)
-        # Only the picture's own path and size: no style, no script, nothing asked from outside.
-        picture = segno.make(device.config_url, error="m").svg_inline(
+        # Only the picture's own path and size: no style, no script, nothing asked from outside. To look for the best of the
+        # eight masks takes three times as long as all else, and among random letters each is as good as another.
+        picture = segno.make(device.config_url, error="m", mask=3).svg_inline(
             border=3, dark="#000", light="#fff", omitsize=True
         )
         secret = b32encode(device.bin_key).decode()

@@ -14,6 +14,7 @@ through real sockets.
 """
 
 import contextlib
+import gc
 import json
 import re
 import selectors
@@ -44,6 +45,9 @@ MOST_GATHERED = 1024 * 1024 + PIECE  # bytes of a body; a longer one is read by 
 MOST_OF_ALL = 64 * 1024 * 1024  # bytes that all unfinished requests of one process hold together
 RESTS = 0.1  # seconds that the answer to a key waits which this process knows to be refused
 REFUSES_EACH = 0.005  # seconds between two such answers, however many connections ask
+NEW_OBJECTS = (
+    20_000  # that outlive their makers, until Python looks for circles among them: some thirty pages
+)
 
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*(?=\r\n)", re.IGNORECASE)
 FRAMED = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
@@ -54,6 +58,15 @@ SENDERS = re.compile(
 )
 CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 BARE_LF = re.compile(rb"(?<!\r)\n")
+
+
+def set_apart() -> None:
+    """Has Python's search for circles leave alone what is there now: the code, which stays as long as the process.
+
+    To go through all of it takes as long as several pages, and every request of the process waits meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class TooSlow(TimeoutError):
@@ -203,6 +216,7 @@ class Worker(gthread.ThreadWorker):
         from stores.authentication import keys  # not before there is Django
 
         self.keys = keys
+        set_apart()
 
     # -- In the loop: nothing here may wait
 

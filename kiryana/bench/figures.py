@@ -4,6 +4,7 @@ import json
 import os
 import statistics
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +73,20 @@ class Figure:
 def in_row(one: float, other: float) -> float:
     """The rate of two steps done one after the other, from the rate of each: L = 1 / (1/V + 1/P)."""
     return 1 / (1 / one + 1 / other)
+
+
+def in_turns(rates: dict[str, Callable[[], float]], rounds: int, turn: int) -> dict[str, float]:
+    """The mean of each of `rates` over so many rounds.
+
+    Every second round, and every second turn, goes backwards: what is measured just after a checkpoint, when each page goes
+    into the log as a whole, is then not always the same. Rounds are short, because a machine's speed changes by the second.
+    """
+    found: dict[str, list[float]] = {name: [] for name in rates}
+    for number in range(rounds):
+        order = list(rates)[:: -1 if (turn + number) % 2 else 1]
+        for name in order:
+            found[name].append(rates[name]())
+    return {name: sum(each) / len(each) for name, each in found.items()}
 
 
 def short(number: float) -> str:

@@ -13,16 +13,23 @@ class Broken(Exception):
 
 @dataclass(slots=True)
 class Result:
-    """What one run gave: answers a second, seconds of each answer, and how many were not as wanted."""
+    """What one run gave: seconds in all, seconds of each answer, how many were not as wanted.
+
+    `busy` is (answers, seconds) of the time in which every client had a request under way: when the time is up, answers come
+    in from fewer and fewer of them.
+    """
 
     seconds: float
     times: list[float] = field(repr=False)
     errors: int
     first_error: bytes = b""
+    busy: tuple[int, float] | None = None
 
     @property
     def rate(self) -> float:
-        return len(self.times) / self.seconds
+        """Answers a second."""
+        answers, seconds = self.busy or (len(self.times), self.seconds)
+        return answers / seconds
 
 
 class Client:
@@ -83,7 +90,7 @@ def run(
     Ends after `seconds`, after `most` answers, or when the requests are used up. Raises Broken when a connection is closed,
     or no answer has come for `patience` seconds.
     """
-    selector, times, errors, first_error = selectors.DefaultSelector(), [], 0, b""
+    selector, times, errors, first_error, busy = selectors.DefaultSelector(), [], 0, b"", None
     started = time.perf_counter()
     waiting = 0
     try:
@@ -110,6 +117,8 @@ def run(
                     errors += 1
                     first_error = first_error or answer[1][:500]
                 over = now - started > seconds or (most is not None and len(times) + waiting > most)
+                if over and busy is None:
+                    busy = len(times), now - started
                 request = None if over else next(requests, None)
                 if request is None:
                     selector.unregister(client.socket)  # the server may end it while others still work
@@ -117,7 +126,7 @@ def run(
                     waiting -= 1
                 else:
                     client.send(request)
-        return Result(time.perf_counter() - started, times, errors, first_error)
+        return Result(time.perf_counter() - started, times, errors, first_error, busy)
     finally:
         for key in list(selector.get_map().values()):
             key.data.socket.close()

@@ -11,15 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 from kiryana.bench import history, limits, load, pages
-from kiryana.bench.figures import Failed, Figure, in_row
+from kiryana.bench.figures import Failed, Figure, in_row, in_turns
 from kiryana.bench.seed import Size, fill
 from kiryana.bench.server import ROOT, resident, serving, wait_until_ready
 from kiryana.bench.trade import CSRF, Counter, Partner, Shelf
@@ -39,12 +40,12 @@ FILLED = "filled"
 CLIENTS = 16
 CASHIERS = 16
 FULL = {
-    "small": Size(520, 2000, 2), "large": Size(520, 2000, 20), "repeat": 5, "seconds": 6.0, "batches": 64,
-    "import": (Size(8, 2000, 1), 200_000), "pages": 7, "again": 40, "every": 1, "transactions": 4_000, "requests": (100, 10_000),
+    "small": Size(520, 2000, 2), "large": Size(520, 2000, 20), "repeat": 5, "seconds": 2.0, "rounds": 3, "batches": 64,
+    "import": (Size(8, 2000, 1), 200_000), "pages": 7, "again": 100, "every": 1, "transactions": 4_000, "requests": (100, 10_000),
     "starts": 5,
 }  # fmt: skip
 QUICK = {
-    "small": Size(32, 200, 2), "large": Size(32, 200, 20), "repeat": 3, "seconds": 0.9, "batches": 12,
+    "small": Size(24, 200, 2), "large": Size(24, 200, 20), "repeat": 3, "seconds": 0.9, "rounds": 1, "batches": 12,
     "import": (Size(4, 200, 1), 16_000), "pages": 3, "again": 20, "every": 12, "transactions": 400, "requests": (100, 500), "starts": 1,
 }  # fmt: skip
 PEOPLE = """
@@ -280,13 +281,15 @@ class Bench:
         self.prepare()
         if self.wants("pages"):
             self.measure_pages()
-        if self.wants("sale", "basket", "batch", "page", "hot"):
-            with self.web() as (address, _process):
-                if self.only - {"batch"} and self.wants("sale", "basket", "page", "hot"):
+        if self.wants("memory", "sale", "basket", "batch", "page", "hot"):
+            with self.web() as (address, process):
+                if self.wants("memory"):  # of workers that have done nothing yet
+                    self.measure_memory(address, process)
+                if self.wants("sale", "basket", "page", "hot"):
                     self.measure_trade(address)
                 if self.wants("batch"):
                     self.measure_batch(address)
-        for name in ("import", "guarantees", "memory", "start"):
+        for name in ("import", "guarantees", "start"):
             if self.wants(name):
                 getattr(self, f"measure_{name}")()
 
@@ -308,48 +311,52 @@ class Bench:
         shelf, host = Shelf(size), f"{address[0]}:{address[1]}"
         partner, counter = Partner(host, self.key), Counter(host, self.cashiers)
         empty = load.request("GET", "/healthz", host)
-        scripts = {
-            lines: limits.as_script(*limits.posting_statement(self.key, lines), size) for lines in (1, 8)
-        }
-        figures = {}
-        if self.wants("sale"):
-            figures[1] = self.figure(
-                "one-line sale by API", "/s", "/s (empty view, then pgbench)", 0.35, 0.55
+        wanted = {lines for name, lines in (("sale", 1), ("basket", 8)) if self.wants(name)}
+        rates: dict[str, Callable[[], float]] = {}  # of each rate, what measures it for some seconds
+        if wanted:
+            rates["empty view"] = lambda: self.healthy(address, empty, seconds / 2)
+        if self.wants("sale", "page", "hot"):
+            rates["sale"] = lambda: self.asked(address, partner.sales(shelf, 1), seconds).rate
+        for lines in sorted(wanted):
+            script = limits.as_script(*limits.posting_statement(self.key, lines), size)
+            rates[f"pgbench of {lines}"] = partial(
+                limits.pgbench, self.url("small"), script, self.folder, seconds=seconds
             )
         if self.wants("basket"):
-            figures[8] = self.figure(
-                "8-line basket by API", "/s", "/s (empty view, then pgbench)", 0.35, 0.55
-            )
+            rates["basket"] = lambda: self.asked(address, partner.sales(shelf, 8), seconds).rate
         if self.wants("page"):
-            page = self.figure("sale page, cashier", "/s", "/s by API", 0.5, 0.8)
+            rates["page"] = lambda: self.asked(address, counter.sales(shelf), seconds, frozenset({302})).rate
         if self.wants("hot"):
-            hot = self.figure("hot product", "/s", "/s spread over products", 0.4, 0.7)
+            rates["hot"] = lambda: self.asked(address, partner.sales_of_one(1, 1), seconds).rate
+        goals = {
+            "sale": ("one-line sale by API", "/s (empty view, then pgbench)", 0.35, 0.55),
+            "basket": ("8-line basket by API", "/s (empty view, then pgbench)", 0.35, 0.55),
+            "page": ("sale page, cashier", "/s by API", 0.5, 0.8),
+            "hot": ("hot product", "/s spread over products", 0.4, 0.7),
+        }
+        figures = {
+            name: self.figure(title, "/s", against, goal, stretch)
+            for name, (title, against, goal, stretch) in goals.items()
+            if self.wants(name)
+        }
         self.say("warming up")
         self.asked(address, partner.sales(shelf, 1), seconds / 2)
         self.asked(address, partner.sales(shelf, 8), seconds / 2)
         for turn in range(self.repeat):
             self.admin("CHECKPOINT")
-            view = self.healthy(address, empty, seconds / 2) if figures else 0.0
-            said, one = [f"empty view {view:,.0f}/s"] if figures else [], 0.0
-            if self.wants("sale", "page", "hot"):
-                one = self.asked(address, partner.sales(shelf, 1), seconds).rate
-                said.append(f"sale {one:,.0f}/s")
-            for lines, figure in figures.items():
-                posted = limits.pgbench(self.url("small"), scripts[lines], self.folder, seconds=seconds * 0.7)
-                rate = one if lines == 1 else self.asked(address, partner.sales(shelf, lines), seconds).rate
-                figure.add(rate, in_row(view, posted))
-                figure.detail.setdefault("view", []).append(view)
-                figure.detail.setdefault("pgbench", []).append(posted)
-                said.append(f"pgbench of {lines} lines {posted:,.0f}/s")
-                if lines == 8:
-                    said.append(f"basket {rate:,.0f}/s")
-            if self.wants("page"):
-                page.add(self.asked(address, counter.sales(shelf), seconds, frozenset({302})).rate, one)
-                said.append(f"page {page.pairs[-1][0]:,.0f}/s")
-            if self.wants("hot"):
-                hot.add(self.asked(address, partner.sales_of_one(1, 1), seconds).rate, one)
-                said.append(f"hot {hot.pairs[-1][0]:,.0f}/s")
-            self.say(f"sales, {turn + 1} of {self.repeat}: {', '.join(said)}")
+            found = in_turns(rates, self.plan["rounds"], turn)
+            for name, figure in figures.items():
+                limit = (
+                    in_row(found["empty view"], found[f"pgbench of {1 if name == 'sale' else 8}"])
+                    if name in ("sale", "basket")
+                    else found["sale"]
+                )
+                figure.add(found[name], limit)
+                figure.detail.setdefault("rates", []).append(found)
+            self.say(
+                f"sales, {turn + 1} of {self.repeat}: "
+                + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in found.items())
+            )
 
     def healthy(self, address, request: bytes, seconds: float) -> float:
         result = load.run(
@@ -495,28 +502,29 @@ class Bench:
                 rows.add(used[0], used[2])
                 self.say(f"guarantees, {turn + 1}: {' / '.join(f'{each:.3f}' for each in used)} ms a sale")
 
-    def measure_memory(self) -> None:
+    def measure_memory(self, address, process) -> None:
         """What a worker has grown to after many requests, beside what it was after a few."""
         few, many = self.plan["requests"]
         figure = self.figure("memory of a worker", "MB", f"MB after {few} requests", 1.15, 1.05, False)
         figure.detail = {"requests": many}
-        shelf = Shelf(self.plan["small"], seed=4)
-        with self.web() as (address, process):
-            partner = Partner(f"{address[0]}:{address[1]}", self.key)
-            lists = itertools.cycle(["/api/v1/movements/", "/api/v1/inventory/", "/api/v1/products/"])
-            mixed = (
-                partner.get(next(lists)) if number % 10 == 9 else sale
-                for number, sale in enumerate(partner.sales(shelf, 1))
-            )
-            told = []
-            for count in (few, many - few):
-                made = iter(list(itertools.islice(mixed, count)))
-                result = load.run(address, made, seconds=600, clients=CLIENTS)
-                if result.errors or len(result.times) != count:
-                    raise Failed(f"memory: {result.errors} wrong answers, the first: {result.first_error!r}")
-                sizes = resident(process)
-                told.append(sum(sizes.values()) / len(sizes) / 1e6)
-            figure.add(told[1], told[0])
+        shelf, partner = (
+            Shelf(self.plan["small"], seed=4),
+            Partner(f"{address[0]}:{address[1]}", self.key),
+        )
+        lists = itertools.cycle(["/api/v1/movements/", "/api/v1/inventory/", "/api/v1/products/"])
+        mixed = (
+            partner.get(next(lists)) if number % 10 == 9 else sale
+            for number, sale in enumerate(partner.sales(shelf, 1))
+        )
+        told = []
+        for count in (few, many - few):
+            made = iter(list(itertools.islice(mixed, count)))
+            result = load.run(address, made, seconds=600, clients=CLIENTS)
+            if result.errors or len(result.times) != count:
+                raise Failed(f"memory: {result.errors} wrong answers, the first: {result.first_error!r}")
+            sizes = resident(process)
+            told.append(sum(sizes.values()) / len(sizes) / 1e6)
+        figure.add(told[1], told[0])
         self.say(f"memory: {told[0]:.1f} MB, after {many} requests {told[1]:.1f} MB")
 
     def measure_start(self) -> None:

@@ -80,9 +80,10 @@ class Web:
             return self.ask("GET", "/readyz", timeout=5)[0] == 200
         return False
 
-    def told(self) -> str:
+    def told(self, last: int = 5000) -> str:
+        """What it has written, or the `last` characters of it."""
         self.output.seek(0)
-        return self.output.read()[-5000:]
+        return self.output.read()[-last:]
 
     def workers(self) -> list[int]:
         """The process numbers of the workers, in no order."""

@@ -17,7 +17,7 @@ from catalog.models import Category, Product
 from inventory.models import Document, Kind, Movement
 from kiryana.bench import limits, load, pages
 from kiryana.bench.__main__ import NAMES, add_arguments, main
-from kiryana.bench.figures import Failed, Figure, in_row, short, table, write_down
+from kiryana.bench.figures import Failed, Figure, in_row, in_turns, short, table, write_down
 from kiryana.bench.history import write_history
 from kiryana.bench.seed import Size
 from kiryana.bench.trade import Partner, Shelf
@@ -53,6 +53,18 @@ def test_a_ratio_is_the_median_of_what_each_repetition_gave():
 )  # fmt: skip
 def test_a_goal_is_met_from_its_own_side(ratio, more, goal, stretch, met):
     assert figure((ratio, 1), goal=goal, stretch=stretch, more_is_better=more).met == met
+
+
+def test_rates_are_measured_in_turn_and_every_second_time_backwards():
+    asked, answers = [], iter(range(1, 100))
+
+    def rate(name):
+        return lambda: asked.append(name) or next(answers)
+
+    rates = {name: rate(name) for name in "abc"}
+    assert in_turns(rates, 2, 0) == {"a": (1 + 6) / 2, "b": (2 + 5) / 2, "c": (3 + 4) / 2}
+    assert in_turns(rates, 1, 1) == {"c": 7, "b": 8, "a": 9}
+    assert "".join(asked) == "abccbacba"
 
 
 @pytest.mark.parametrize("pair", [(1, 0), (0, 1), (-1, 1), (1, -1), (1, float("nan")), (float("nan"), 1)])
@@ -196,6 +208,15 @@ def test_a_run_ends_with_its_time_or_its_number():
     with answering(OK) as address:
         assert load.run(address, itertools.repeat(ASK), clients=3, seconds=0.05).seconds < 10
         assert len(load.run(address, itertools.repeat(ASK), clients=3, seconds=30, most=20).times) == 20
+
+
+def test_a_rate_is_that_of_the_time_in_which_all_clients_were_busy():
+    assert load.Result(4.0, [0.1] * 40, 0, busy=(36, 3.0)).rate == 12
+    with answering(OK) as address:
+        result = load.run(address, itertools.repeat(ASK), clients=3, seconds=0.05)
+    answers, seconds = result.busy
+    assert len(result.times) == answers + 2
+    assert 0.05 < seconds < result.seconds
 
 
 def test_a_request_is_whole():

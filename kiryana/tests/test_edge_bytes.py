@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import select
 import socket
 import time
@@ -139,6 +140,12 @@ def test_refusals_stand_in_the_access_log_without_their_keys(web):
     assert (told["method"], told["status"], told["code"]) == ("GET", 400, "bad_request")
     assert told["address"] == "127.0.0.1"
     assert told["bytes"] > 100
+
+
+def test_the_code_is_set_apart_from_what_requests_leave_behind(web):
+    [apart, left] = map(int, re.search(r"set apart: (\d+), left: (\d+)", web.told(last=10_000_000)).groups())
+    assert apart > 50_000
+    assert left < apart / 20
 
 
 def find_line(web, request_id: str) -> dict | None:
