@@ -10,11 +10,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.contrib.postgres.fields import ArrayField
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, transaction
-from django.db.models import BigIntegerField, BooleanField, Count, F, Func, Model, Q, QuerySet, Value
+from django.db.models import BooleanField, Count, F, Field, Func, Model, Q, QuerySet, Value
 from django.db.models.base import ModelState
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.functions import TruncDate
@@ -93,17 +92,18 @@ def keyset_page(
     )
 
 
-def one_of(rows: QuerySet | list[int]) -> Func:
-    """That a row is one of `rows` (or has one of these ids), which are looked up beforehand; the index of ids leads to them.
+def one_of(rows: QuerySet | list[int], column: str = "pk") -> Func:
+    """That `column` leads to one of `rows` (or has one of these ids), which are looked up beforehand; an index leads to them.
 
-    As `pk__in` it would be one condition among others, and the planner would weigh other ways, knowing little of how many they are.
+    As `pk__in` rows would be one condition among others, and the planner would weigh other ways, knowing little of how many they
+    are; and ids one value each, which take longer to write down than to find.
     """
     if isinstance(rows, list):
-        found = Value(rows, ArrayField(BigIntegerField()))
+        found = Value(rows, Field())
     else:
         found = ArraySubquery(rows.values("pk"))
     return Func(
-        F("pk"), found, template="%(expressions)s)", arg_joiner=" = ANY(", output_field=BooleanField()
+        F(column), found, template="%(expressions)s)", arg_joiner=" = ANY(", output_field=BooleanField()
     )
 
 

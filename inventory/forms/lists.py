@@ -2,6 +2,7 @@
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -9,6 +10,7 @@ from catalog.models import Category, Product
 from inventory.models import Kind, StockLevel
 from stores.forms import RowField, TextField
 from stores.models import Membership, Store, User
+from stores.queries import one_of
 
 FEW = 500  # products
 
@@ -106,7 +108,7 @@ class MovementFilter(FilterForm):
         if data["kind"]:
             rows = rows.filter(kind=data["kind"])
         if data["product"]:
-            rows = rows.filter(product__in=few_or_all(Product.objects.matching(data["product"])))
+            rows = rows.filter(among("product", Product.objects.matching(data["product"])))
         if data["business_date_from"]:
             rows = rows.filter(business_date__gte=data["business_date_from"])
         if data["business_date_to"]:
@@ -116,7 +118,8 @@ class MovementFilter(FilterForm):
         return rows
 
 
-def few_or_all(products):
-    """Ids for use behind `__in`. Of few products the lines are found by their own index, once it is known that they are few."""
+def among(column: str, products):
+    """The condition that `column` leads to one of `products`. Of few the rows are found by their own index, once it is known
+    that they are few."""
     few = list(products.order_by().values_list("pk", flat=True)[: FEW + 1])
-    return few if len(few) <= FEW else products.values("pk")
+    return one_of(few, column) if len(few) <= FEW else Q(**{f"{column}__in": products.values("pk")})

@@ -22,7 +22,7 @@ from catalog.models import Barcode, Product
 from catalog.queries import scan
 from inventory.forms.levels import LevelForm, ReorderForm
 from inventory.forms.lines import SELLABLE, bare_money
-from inventory.forms.lists import LevelFilter, MovementFilter, SearchForm, few_or_all
+from inventory.forms.lists import FEW, LevelFilter, MovementFilter, SearchForm, among
 from inventory.models import Movement, StockLevel
 from inventory.queries import levels_of, prices, sales_of_day, sales_total, state_counts
 from inventory.services import Actor, Line, ReferenceReused, Refused, post_document
@@ -30,7 +30,7 @@ from inventory.views.acts import CARRIED, show_reused, tell
 from stores.access import get_store
 from stores.filters import read_day
 from stores.models import Store
-from stores.queries import InvalidCursor, KeysetPage, keyset_page
+from stores.queries import InvalidCursor, KeysetPage, keyset_page, one_of
 from stores.templatetags.shop import (
     addresses,
     at,
@@ -45,13 +45,26 @@ from stores.templatetags.shop import (
 from stores.views import signed_in
 
 ROWS = 50
-# What a row of the ledger shows: each column more is read fifty times.
+# What a row shows: each column more is read fifty times.
 SHOWN_OF_MOVEMENTS = (
     "business_date", "kind", "quantity", "balance_after", "line_total", "oversell", "occurred_at", "reverses",
     "product__sku", "product__name", "product__name_ur", "product__unit", "reason__name", "reason__name_ur",
     "document__kind", "document__reverses", "document__source", "document__user__username", "document__user__first_name",
     "document__user__last_name", "document__api_key__name",
 )  # fmt: skip
+SHOWN_OF_LEVELS = (
+    "store", "on_hand", "average_cost", "reorder_point", "product__sku", "product__name", "product__name_ur", "product__unit",
+)  # fmt: skip
+SHOWN_OF_PRODUCTS = (
+    "sku",
+    "name",
+    "name_ur",
+    "brand",
+    "unit",
+    "selling_price",
+    "category__name",
+    "category__name_ur",
+)
 CARD_ROWS = 20
 FOUND_AT_MOST = 10
 
@@ -73,7 +86,7 @@ def products(request, code):
     """What can be sold: price in this store, on hand, and the ways to move it."""
     store = get_store(request, code)
     form = SearchForm(request.GET)
-    rows = Product.objects.active().priced(store).select_related("category")
+    rows = Product.objects.active().priced(store).select_related("category").only(*SHOWN_OF_PRODUCTS)
     rows = narrowed(rows, form)
     page = page_of(request, rows, order="name", name="products")
     levels = levels_of(store, [product.pk for product in page.rows])
@@ -111,7 +124,7 @@ def narrowed(rows, form: SearchForm, prefix: str = ""):
         rows = rows.filter(**{f"{prefix}category__in": with_children(category)})
     if search := form.cleaned_data["search"]:
         hits = Product.objects.matching(search)
-        rows = rows.filter(**{f"{prefix}pk__in": few_or_all(hits)})
+        rows = rows.filter(among(f"{prefix}pk", hits))
     return rows
 
 
@@ -166,12 +179,13 @@ def inventory(request, code):
     """Stock levels of the store: on hand, state, and value for who may see it."""
     store = get_store(request, code)
     form = LevelFilter(request.GET)
-    rows = narrowed(
-        StockLevel.objects.for_store(store).filter(listed=True).select_related("product"), form, "product__"
-    )
+    rows = narrowed(StockLevel.objects.for_store(store).filter(listed=True), form, "product__")
     counts = state_counts(rows)
     if form.is_valid() and (state := form.cleaned_data["state"]):
         rows = rows.in_state(state)
+        if counts[state] <= FEW:  # else, for the order of names, every product would be looked up
+            rows = rows.filter(one_of(list(rows.values_list("pk", flat=True))))
+    rows = rows.select_related("product").only(*SHOWN_OF_LEVELS)
     page = page_of(request, rows, order="product__name", name="inventory")
     price = prices(store, [level.product_id for level in page.rows])
     shown = list(shown_levels(page.rows, price, store))

@@ -357,11 +357,22 @@ def shown(reader: Reader, found: list[Address]) -> list[Address]:
     return kept
 
 
-def measure(small: Reader, large: Reader, found: list[Address], times: int, again: int) -> list[str]:
+def bare() -> float:
+    """Seconds of a computation that never changes: what differs from time to time is the machine."""
+    began, number = time.perf_counter(), 0
+    for step in range(200_000):
+        number += step * step % 7
+    return time.perf_counter() - began
+
+
+def measure(
+    small: Reader, large: Reader, found: list[Address], times: int, again: int, loops: list[float]
+) -> list[str]:
     """Asks both for every page in turn, so that a noisy moment of the machine meets both; what went wrong, in words.
 
     Of a file it is the first byte that counts. After `times` turns the doubtful ones are asked up to `again` times more, as
-    long as they are. A page that goes wrong is not asked again, and has no times.
+    long as they are. A page that goes wrong is not asked again, and has no times. Meanwhile `loops` gets the times of a `bare`
+    loop now and then.
     """
     wrong = []
 
@@ -377,9 +388,12 @@ def measure(small: Reader, large: Reader, found: list[Address], times: int, agai
                 noted.append(seconds)
 
     for turn in range(times + 1):  # the first turn warms up
-        for address in found:
+        for place, address in enumerate(found):
             ask(address, note=turn > 0)
+            if place % 10 == 0:
+                loops.append(bare())
     for _turn in range(again):
+        loops.append(bare())
         for address in found:
             if address.doubtful:
                 ask(address)

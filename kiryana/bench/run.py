@@ -428,7 +428,8 @@ class Bench:
             try:
                 found = pages.shown(small, found)
                 self.say(f"{len(found)} pages, {times} times each on both ledgers")
-                wrong = pages.measure(small, large, found, times, self.plan["again"])
+                loops: list[float] = []
+                wrong = pages.measure(small, large, found, times, self.plan["again"], loops)
                 found = [address for address in found if not address.failed]
                 deep = [
                     pages.depth(large, path, pages.DEPTHS)
@@ -460,6 +461,8 @@ class Bench:
 
         last = max(found, key=share)
         slow.add(pages.p95(last.large) * 1000, last.allowed * 1000)
+        alone = self.figure("pages: p95 of a bare loop", "ms", "ms at best", None, None, False)
+        alone.add(pages.p95(loops) * 1000, min(loops) * 1000)
         turned = self.figure("pages: deep in a list", "ms", "ms for the first page", 1.25, 1.05, False)
         for value, limit in deep:
             turned.add(value * 1000, limit * 1000)

@@ -373,7 +373,7 @@ def test_a_page_that_looks_slower_is_asked_again_on_both_ledgers_until_it_does_n
     small = Told(noisy=[0.010], grown=[0.010], near=[0.045], calm=[0.010])
     large = Told(noisy=[0.030] * 5 + [0.010], grown=[0.013], near=[0.045], calm=[0.010])
     found = [pages.Address(name, f"/{name}/", "owner") for name in ("noisy", "grown", "near", "calm")]
-    assert pages.measure(small, large, found, times=3, again=20) == []
+    assert pages.measure(small, large, found, times=3, again=20, loops=[]) == []
     noisy, grown, *_others = found
     assert small.asked == large.asked == {"/noisy/": 6, "/grown/": 24, "/near/": 24, "/calm/": 4}
     assert (noisy.ratio, grown.ratio) == (1.0, pytest.approx(1.3))
@@ -398,7 +398,7 @@ def test_of_a_page_that_has_more_to_show_growth_says_nothing():
 def test_of_a_file_the_first_byte_is_what_counts(path, is_file):
     reader = Told(**{path.strip("/").partition("?")[0]: [0.010]})
     page = pages.Address("file", path, "owner")
-    pages.measure(reader, reader, [page], times=1, again=20)
+    pages.measure(reader, reader, [page], times=1, again=20, loops=[])
     assert reader.begin == {path: is_file}
 
 

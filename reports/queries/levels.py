@@ -102,21 +102,22 @@ SELECT c.name, c.name_ur, v.category_id, v.products, v.at_cost, v.at_price FROM 
 ) AS v JOIN catalog_category AS c ON c.id = v.category_id
 ORDER BY v.at_cost DESC, c.name
 """
-BY_CATEGORY = """
-SELECT c.name, c.name_ur, v.category_id, v.products, v.at_cost, v.at_price FROM (
-    SELECT category_id, count(DISTINCT product_id) AS products, sum(at_cost) AS at_cost, sum(at_price) AS at_price
-    FROM (
-        SELECT category_id, product_id, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM valued GROUP BY 1, 2
-    ) AS goods GROUP BY category_id
+# Both answers of one pass: every category, then the products that lie there with the most value (`top` of them).
+BY_CATEGORY_AND_BEST = """
+, goods AS MATERIALIZED (
+    SELECT product_id, category_id, sum(at_cost) AS at_cost, sum(at_price) AS at_price, sum(on_hand) FILTER (WHERE on_hand > 0) AS there,
+           sum(at_cost) FILTER (WHERE on_hand > 0) AS there_at_cost, sum(at_price) FILTER (WHERE on_hand > 0) AS there_at_price
+    FROM valued GROUP BY product_id, category_id
+), best AS (
+    SELECT p.sku, p.name, p.name_ur, p.unit, g.there, g.there_at_cost, g.there_at_price
+    FROM goods AS g JOIN catalog_product AS p ON p.id = g.product_id WHERE g.there IS NOT NULL
+    ORDER BY g.there_at_cost DESC, p.sku LIMIT %(top)s
+)
+SELECT NULL AS sku, c.name, c.name_ur, NULL AS unit, NULL AS on_hand, v.category_id, v.products, v.at_cost, v.at_price FROM (
+    SELECT category_id, count(*) AS products, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM goods GROUP BY category_id
 ) AS v JOIN catalog_category AS c ON c.id = v.category_id
-ORDER BY v.at_cost DESC, c.name
-"""
-MOST_VALUE = """
-SELECT p.sku, p.name, p.name_ur, p.unit, v.on_hand, v.at_cost, v.at_price FROM (
-    SELECT product_id, sum(on_hand) AS on_hand, sum(at_cost) AS at_cost, sum(at_price) AS at_price
-    FROM valued WHERE on_hand > 0 GROUP BY product_id
-) AS v JOIN catalog_product AS p ON p.id = v.product_id
-ORDER BY v.at_cost DESC, p.sku LIMIT %(top)s
+UNION ALL SELECT sku, name, name_ur, unit, there, NULL, NULL, there_at_cost, there_at_price FROM best
+ORDER BY at_cost DESC, sku, name
 """
 
 
@@ -175,13 +176,25 @@ def inventory_value(stores: QuerySet[Store], top: int = 10, category: Category |
 
     Rows: category, category_ur, category_id, products, value_at_cost, value_at_price (rupees, see VALUED), the most
     valuable first. `top`: the products of most value at cost: sku, name, name_ur, unit, on_hand, value_at_cost,
-    value_at_price. Two queries, one if `top` is 0.
+    value_at_price. One query.
     """
-    names = ("category", "category_ur", "category_id", "products", "value_at_cost", "value_at_price")
-    rows = [dict(zip(names, row, strict=True)) for row in asked_of_levels(stores, BY_CATEGORY, category)]
-    names = ("sku", "name", "name_ur", "unit", "on_hand", "value_at_cost", "value_at_price")
-    found = asked_of_levels(stores, MOST_VALUE, category, top=top) if top else []
-    best = [dict(zip(names, row, strict=True)) for row in found]
+    rows, best = [], []
+    for sku, name, name_ur, unit, on_hand, category_id, products, *values in asked_of_levels(
+        stores, BY_CATEGORY_AND_BEST, category, top=top
+    ):
+        worth = dict(zip(("value_at_cost", "value_at_price"), values, strict=True))
+        if category_id is None:
+            best.append(
+                {"sku": sku, "name": name, "name_ur": name_ur, "unit": unit, "on_hand": on_hand} | worth
+            )
+        else:
+            named = {
+                "category": name,
+                "category_ur": name_ur,
+                "category_id": category_id,
+                "products": products,
+            }
+            rows.append(named | worth)
     return ValueReport(rows, totals_of(rows, products=0, value_at_cost=PAISA, value_at_price=PAISA), best)
 
 

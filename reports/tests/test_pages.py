@@ -319,7 +319,7 @@ def test_a_state_without_items_offers_all_of_them(traded, see):
         ("dashboard", 8),
         ("reports", 2),
         ("daily_sales", 4),
-        ("inventory_value", 4),
+        ("inventory_value", 3),
         ("low_stock", 5),
         ("top_products", 4),
     ],
