@@ -45,7 +45,7 @@ FULL = {
     "starts": 5,
 }  # fmt: skip
 QUICK = {
-    "small": Size(24, 200, 2), "large": Size(24, 200, 20), "repeat": 3, "seconds": 0.9, "rounds": 1, "batches": 12,
+    "small": Size(24, 200, 2), "large": Size(24, 200, 20), "repeat": 3, "seconds": 0.9, "rounds": 1, "batches": 16,
     "import": (Size(4, 200, 1), 16_000), "pages": 3, "again": 20, "every": 12, "transactions": 400, "requests": (100, 500), "starts": 1,
 }  # fmt: skip
 PEOPLE = """
