@@ -4,9 +4,10 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy
 
 from catalog.admin import ProductFilter
+from inventory.admin.cells import STORE_AND_PRODUCT, product_cell, store_cell
 from reports.models import DailyStock
-from stores.admin.lists import DayFilter, ReadOnlyAdmin, StoreFilter, code, two_lines
-from stores.templatetags.shop import bare, day, html, money, shop_name
+from stores.admin.lists import DayFilter, ReadOnlyAdmin, StoreFilter
+from stores.templatetags.shop import bare, day, html, money
 
 
 def number(quantity, product) -> str:
@@ -32,6 +33,9 @@ class DailyStockAdmin(ReadOnlyAdmin):
     list_display_links = None
     list_filter = [StoreFilter, ProductFilter, DayFilter]
     list_select_related = ["store", "product"]
+    list_columns = (
+        *STORE_AND_PRODUCT, "business_date", "opening", "received", "sold", "other", "closing", "revenue",
+    )  # fmt: skip
 
     def get_keyset(self, request, changelist):
         return "-business_date" if "store" in changelist.narrowed_to else "store_id business_date"
@@ -41,11 +45,11 @@ class DailyStockAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("product"))
     def product_cell(self, row):
-        return two_lines(row.product.label, code(row.product.sku))
+        return product_cell(row)
 
     @admin.display(description=gettext_lazy("store"))
     def store_cell(self, row):
-        return two_lines(code(row.store.code), shop_name(row.store))
+        return store_cell(row)
 
     @admin.display(description=gettext_lazy("day"))
     def date_cell(self, row):

@@ -488,8 +488,9 @@ class Bench:
             self.admin("ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()")
             for name in limits.TWINS:
                 stack.enter_context(limits.twin(connection, name))
-            connection.execute("INSERT INTO bench_inventory_stocklevel SELECT * FROM inventory_stocklevel")
-            connection.execute("VACUUM ANALYZE bench_inventory_stocklevel")
+            for name in ("inventory_stocklevel", "inventory_movement"):
+                limits.fill_twin(connection, name)
+                connection.execute(f"VACUUM ANALYZE bench_{name}")
             scripts = [script, *(limits.plain_script(size, beside=beside) for beside in (False, True))]
             # In turns of a second or so: how fast the machine is, it changes by the minute.
             rounds = max(count // 1000, 1)

@@ -334,6 +334,20 @@ def test_the_table_of_the_limit_has_the_same_indexes_and_keys(db, table):
         assert cursor.fetchone() == (0,)
 
 
+@pytest.mark.parametrize("table", ["inventory_stocklevel", "inventory_movement"])
+def test_plain_writes_go_to_tables_as_full_as_the_ledger(stocked, table):
+    raw = connection.connection
+    with limits.twin(raw, table) as name, connection.cursor() as cursor:
+        limits.fill_twin(raw, table)
+        cursor.execute(f"SELECT * FROM {table} ORDER BY id")
+        rows = cursor.fetchall()
+        cursor.execute(f"SELECT * FROM {name} ORDER BY id")
+        assert rows
+        assert cursor.fetchall() == rows
+        cursor.execute(f"SELECT nextval(pg_get_serial_sequence('{name}', 'id')) > max(id) FROM {name}")
+        assert cursor.fetchone() == (True,)
+
+
 # -- Pages --------------------------------------------------------------------------------------------------------------
 def test_pages_come_from_the_url_table(stocked, head_office, staff):
     staff("owner")

@@ -93,10 +93,10 @@ class KeysetList(ChangeList):
     def get_results(self, request):
         order = self.model_admin.get_keyset(request, self)
         scope = f"admin:{self.opts.label_lower}:{request.user.pk}:{self.get_query_string()}"
+        shown = self.model_admin.list_columns
+        rows = self.queryset.only(*shown) if shown else self.queryset
         try:
-            page = keyset_page(
-                self.queryset, order=order, limit=self.list_per_page, cursor=self.cursor, scope=scope
-            )
+            page = keyset_page(rows, order=order, limit=self.list_per_page, cursor=self.cursor, scope=scope)
         except (InvalidCursor, DataError) as error:
             # DataError: a parameter that no column can hold, such as a null character.
             raise IncorrectLookupParameters from error
@@ -145,6 +145,8 @@ class HouseAdmin(Fields, admin.ModelAdmin):
     """The way all models are shown. `keyset` is the list's order: one indexed field, `-` for falling."""
 
     keyset = "-id"
+    # What the list reads of a row and of what stands beside it, where that is much less than there is; () for all of it.
+    list_columns = ()
     listed_as = ""
     deletable = False
     # The permissions that its pages ask for, and what they are called where "add" or "change" would say too little.
