@@ -43,7 +43,7 @@ class Address:
     @property
     def ratio(self) -> float:
         """Best time of the large ledger to best time of the small one: what disturbs a machine only ever adds."""
-        return 1.0 if self.name in MORE_TO_SHOW else min(self.large) / min(self.small)
+        return 1.0 if self.name in MORE_TO_SHOW else quick(self.large) / quick(self.small)
 
     @property
     def doubtful(self) -> bool:
@@ -58,6 +58,12 @@ class Address:
             or "format=csv" in self.path
             or "format=xlsx" in self.path
         )
+
+
+def quick(times: list[float]) -> float:
+    """The mean of the fastest quarter: a single lucky moment of the machine would be a figure of its own."""
+    fastest = sorted(times)[: -(-len(times) // 4)]
+    return sum(fastest) / len(fastest)
 
 
 def p95(times: list[float]) -> float:
