@@ -3,6 +3,7 @@
 import os
 
 from kiryana.cluster import die_with_parent
+from kiryana.worker import HELD
 
 wsgi_app = "kiryana.wsgi:application"
 worker_class = "kiryana.worker.Worker"
@@ -25,3 +26,8 @@ http_parser = "python"
 def post_fork(server, worker):
     # Workers whose gunicorn was killed would keep the port for a while, in the way of the next start.
     die_with_parent(worker.ppid)
+
+
+def child_exit(server, worker):
+    # It holds no connections any more, however it ended.
+    HELD[worker.place] = 0

@@ -7,7 +7,7 @@ does not arrive within `ARRIVES_WITHIN` seconds is answered 408. A request that 
 beyond its rate, its address has sent too many wrong ones - waits here for a moment first, without a thread: a flood then
 takes its own time instead of that of the others. What gunicorn refuses before Django sees it (too long, too
 many headers, framing that two servers might read differently) is answered here, in the words and with the headers of the
-API, and noted in the access log.
+API, and noted in the access log. Workers share new connections out: one that holds more than another lets it go first.
 
 It rests on the insides of the gunicorn version that requirements.txt pins; kiryana/tests/test_edge_bytes.py speaks to it
 through real sockets.
@@ -16,6 +16,7 @@ through real sockets.
 import contextlib
 import gc
 import json
+import mmap
 import re
 import selectors
 import socket
@@ -48,6 +49,11 @@ REFUSES_EACH = 0.005  # seconds between two such answers, however many connectio
 NEW_OBJECTS = (
     20_000  # that outlive their makers, until Python looks for circles among them: some thirty pages
 )
+GIVES_WAY = 0.01  # seconds that a new connection is left to a worker that holds fewer
+
+# How many connections each worker holds, and one more; 0 where there is none. The same memory in all of them: it is made
+# before they are. Only to share new connections out: that one is a moment behind does no harm.
+HELD = memoryview(mmap.mmap(-1, 4 * 256)).cast("i")
 
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*(?=\r\n)", re.IGNORECASE)
 FRAMED = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
@@ -210,6 +216,20 @@ class Worker(gthread.ThreadWorker):
         self.next_refusal = 0.0  # when the next of them may be answered at the earliest
         self.gathering = 0  # bytes of all requests that are not complete
         self.patience_ends = None  # when a stopping worker lets go of connections that are silent
+        self.waits_until = 0.0  # before then new connections are left to others
+
+    @property
+    def place(self) -> int:
+        """Of this worker in HELD."""
+        return self.age % len(HELD)
+
+    @property
+    def nr_conns(self) -> int:
+        return HELD[self.place] - 1
+
+    @nr_conns.setter
+    def nr_conns(self, count: int) -> None:
+        HELD[self.place] = count + 1
 
     def load_wsgi(self):
         super().load_wsgi()
@@ -220,7 +240,22 @@ class Worker(gthread.ThreadWorker):
 
     # -- In the loop: nothing here may wait
 
+    def set_accept_enabled(self, enabled):
+        super().set_accept_enabled(enabled and time.monotonic() >= self.waits_until)
+
+    def is_ahead(self) -> bool:
+        """Whether another worker holds fewer connections than this one, by more than one."""
+        others = [held for place, held in enumerate(HELD) if held and place != self.place]
+        return bool(others) and self.nr_conns - (min(others) - 1) > 1
+
     def accept(self, listener):
+        """Takes a new connection; one that is ahead of others lets them go first. Whoever wakes up soonest would else hold
+        most connections, those that are kept for hours too, and its processor be busy while another is idle."""
+        now = time.monotonic()
+        if now > self.waits_until + GIVES_WAY and self.is_ahead():
+            self.waits_until = now + GIVES_WAY
+            self.set_accept_enabled(False)
+            return
         try:
             sock, client = listener.accept()
         except OSError as error:
@@ -387,9 +422,12 @@ class Worker(gthread.ThreadWorker):
             self.enqueue_req(self.resting.popleft())
 
     def wait_for_and_dispatch_events(self, timeout):
-        """Wakes up when a request has rested."""
+        """Wakes up when a request has rested, or others have been let go first."""
+        now = time.monotonic()
         if self.resting:
-            timeout = min(timeout, max(self.resting[0].timeout - time.monotonic(), 0))
+            timeout = min(timeout, max(self.resting[0].timeout - now, 0))
+        if now < self.waits_until:
+            timeout = min(timeout, self.waits_until - now)
         super().wait_for_and_dispatch_events(timeout)
 
     # -- In a thread

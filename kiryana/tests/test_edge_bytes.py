@@ -2,10 +2,13 @@
 
 import contextlib
 import json
+import os
 import re
 import select
+import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -146,6 +149,43 @@ def test_the_code_is_set_apart_from_what_requests_leave_behind(web):
     [apart, left] = map(int, re.search(r"set apart: (\d+), left: (\d+)", web.told(last=10_000_000)).groups())
     assert apart > 50_000
     assert left < apart / 20
+
+
+def held_by(web) -> dict[int, int]:
+    """How many connections each worker holds, as the kernel sees it."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ours = {row[9] for row in rows if int(row[1].split(":")[1], 16) == web.port and row[3] == "01"}
+    found = dict.fromkeys(web.workers(), 0)
+    for pid in found:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found[pid] += link.readlink().name.removeprefix("socket:[").removesuffix("]") in ours
+    return found
+
+
+def test_new_connections_go_to_the_worker_that_holds_fewer(django_db_setup, django_db_blocker):
+    """One is stopped while others come, which the other one takes all. Awake again, it gets the next ones."""
+    with django_db_blocker.unblock():
+        server = Web(address_of_tests(), WEB_WORKERS="2", GUNICORN_CMD_ARGS="--keep-alive=60")
+    try:
+        sleeper, other = server.workers()
+        with contextlib.ExitStack() as stack:
+
+            def come(count):
+                for _number in range(count):
+                    line = stack.enter_context(connect(server))
+                    line.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
+                    assert answer(line)[0] == 200
+
+            os.kill(sleeper, signal.SIGSTOP)
+            come(24)
+            assert held_by(server) == {sleeper: 0, other: 24}
+            os.kill(sleeper, signal.SIGCONT)
+            come(24)
+            # By chance it would be twelve.
+            assert held_by(server)[sleeper] >= 18
+    finally:
+        server.end()
 
 
 def find_line(web, request_id: str) -> dict | None:
