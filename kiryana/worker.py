@@ -46,9 +46,6 @@ MOST_GATHERED = 1024 * 1024 + PIECE  # bytes of a body; a longer one is read by 
 MOST_OF_ALL = 64 * 1024 * 1024  # bytes that all unfinished requests of one process hold together
 RESTS = 0.1  # seconds that the answer to a key waits which this process knows to be refused
 REFUSES_EACH = 0.005  # seconds between two such answers, however many connections ask
-NEW_OBJECTS = (
-    20_000  # that outlive their makers, until Python looks for circles among them: some thirty pages
-)
 GIVES_WAY = 0.01  # seconds that a new connection is left to a worker that holds fewer
 
 # How many connections each worker holds, and one more; 0 where there is none. The same memory in all of them: it is made
