@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy
 
 from catalog.admin import ProductFilter
-from inventory.admin.cells import STORE_AND_PRODUCT, product_cell, store_cell
+from inventory.admin.cells import PRODUCT, STORE, product_cell, store_cell
 from reports.models import DailyStock
 from stores.admin.lists import DayFilter, ReadOnlyAdmin, StoreFilter
 from stores.templatetags.shop import bare, day, html, money
@@ -34,7 +34,7 @@ class DailyStockAdmin(ReadOnlyAdmin):
     list_filter = [StoreFilter, ProductFilter, DayFilter]
     list_select_related = ["store", "product"]
     list_columns = (
-        *STORE_AND_PRODUCT, "business_date", "opening", "received", "sold", "other", "closing", "revenue",
+        *STORE, *PRODUCT, "business_date", "opening", "received", "sold", "other", "closing", "revenue",
     )  # fmt: skip
 
     def get_keyset(self, request, changelist):

@@ -3,10 +3,9 @@
 from stores.admin.lists import code, two_lines
 from stores.templatetags.shop import shop_name
 
-# What the two read.
-STORE_AND_PRODUCT = (
-    "store__code", "store__name", "store__name_ur", "store__timezone", "product__sku", "product__name", "product__name_ur", "product__unit",
-)  # fmt: skip
+# What lists read of a store and of a product: these cells, times by the store's clock, quantities with their unit.
+STORE = ("store__code", "store__name", "store__name_ur", "store__timezone")
+PRODUCT = ("product__sku", "product__name", "product__name_ur", "product__unit")
 
 
 def store_cell(row) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from catalog.admin import ProductFilter, products_named
 from catalog.models import Product
 from inventory.admin.acts import ReverseForm, log_posted
-from inventory.admin.cells import STORE_AND_PRODUCT, product_cell, store_cell
+from inventory.admin.cells import PRODUCT, STORE, product_cell, store_cell
 from inventory.models import Document, Movement
 from inventory.services import Actor, AlreadyReversed, Refused, reverse_document
 from stores.admin.lists import DayFilter, ReadOnlyAdmin, StoreFilter, code, linked, two_lines
@@ -64,8 +64,8 @@ class DocumentAdmin(ReadOnlyAdmin):
     list_filter = [StoreFilter, DayFilter, UserFilter, "kind", "source", VoidFilter]
     list_select_related = ["store", "user", "api_key", "reason"]
     list_columns = (
-        "store__code", "store__name", "store__name_ur", "store__timezone", "user__username", "user__first_name", "user__last_name",
-        "api_key__name", "reason__id", "kind", "reverses", "source", "total", "line_count", "business_date", "occurred_at", "recorded_at",
+        *STORE, "user__username", "user__first_name", "user__last_name", "api_key__name", "reason__id",
+        "kind", "reverses", "source", "total", "line_count", "business_date", "occurred_at", "recorded_at",
     )  # fmt: skip
     search_fields = ["reference"]
     search_help_text = gettext_lazy("Number such as S-000123, or the whole reference")
@@ -271,7 +271,7 @@ class MovementAdmin(ReadOnlyAdmin):
     list_filter = [StoreFilter, ProductFilter, DayFilter, "kind"]
     list_select_related = ["store", "product", "document"]
     list_columns = (
-        *STORE_AND_PRODUCT, "kind", "reverses", "quantity", "balance_after", "seq", "business_date", "occurred_at", "recorded_at",
+        *STORE, *PRODUCT, "kind", "reverses", "quantity", "balance_after", "seq", "business_date", "occurred_at", "recorded_at",
         "document__kind", "document__reverses",
     )  # fmt: skip
     search_fields = ["product__sku"]

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from catalog.admin import ProductFilter, products_named
 from inventory.admin.acts import AdjustForm, log_posted
-from inventory.admin.cells import STORE_AND_PRODUCT, product_cell, store_cell
+from inventory.admin.cells import PRODUCT, STORE, product_cell, store_cell
 from inventory.models import Document, Movement, StockLevel
 from inventory.services import Actor, Line, Posted, Refused, find, post_document
 from stores.admin.lists import HouseAdmin, PracticeFilter, StoreFilter, linked, yes_no
@@ -54,7 +54,7 @@ class StockLevelAdmin(HouseAdmin):
     list_display = ["product_cell", "store_cell", "on_hand_cell", "state_cell", "value_cell", "reorder_cell"]
     list_filter = [StoreFilter, ProductFilter, StateFilter, PracticeFilter]
     list_select_related = ["store", "product"]
-    list_columns = (*STORE_AND_PRODUCT, "on_hand", "average_cost", "reorder_point", "target_level")
+    list_columns = (*STORE, *PRODUCT, "on_hand", "average_cost", "reorder_point", "target_level")
     search_fields = ["product__sku"]
     search_help_text = gettext_lazy("Product: name, SKU or barcode")
     fieldsets = [

@@ -55,16 +55,7 @@ SHOWN_OF_MOVEMENTS = (
 SHOWN_OF_LEVELS = (
     "store", "on_hand", "average_cost", "reorder_point", "product__sku", "product__name", "product__name_ur", "product__unit",
 )  # fmt: skip
-SHOWN_OF_PRODUCTS = (
-    "sku",
-    "name",
-    "name_ur",
-    "brand",
-    "unit",
-    "selling_price",
-    "category__name",
-    "category__name_ur",
-)
+SHOWN_OF_PRODUCTS = ("sku", "name", "name_ur", "brand", "unit", "selling_price", "category__name", "category__name_ur")  # fmt: skip
 CARD_ROWS = 20
 FOUND_AT_MOST = 10
 
