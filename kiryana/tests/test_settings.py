@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.db.migrations.exceptions import InconsistentMigrationHistory
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SAFE = {
@@ -69,6 +73,21 @@ def test_debug_is_never_on_in_production():
         DEBUG="1",
     )
     assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.django_db
+def test_a_database_that_was_made_in_more_steps_is_up_to_date():
+    """One migration of the ledger stands for two of earlier installations."""
+    recorder, steps = MigrationRecorder(connection), ("0001_initial", "0002_initial")
+    for name in (*steps, "0001_ledger"):
+        recorder.record_unapplied("inventory", name)
+    with pytest.raises(InconsistentMigrationHistory):
+        MigrationLoader(connection).check_consistent_history(connection)
+    for name in steps:
+        recorder.record_applied("inventory", name)
+    loader = MigrationLoader(connection)
+    loader.check_consistent_history(connection)
+    assert ("inventory", "0001_ledger") in loader.applied_migrations
 
 
 def test_no_migration_is_missing():
