@@ -82,24 +82,27 @@ BEGIN
       ELSE 'movement_document_own_store'
     END;
 END $$;
+CREATE OR REPLACE FUNCTION inventory_line_apart() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'The lines do not follow from the level.'
+    USING ERRCODE = 'check_violation', CONSTRAINT = 'movement_follows_level', TABLE = 'inventory_movement';
+END $$;
 CREATE OR REPLACE FUNCTION inventory_note_documents() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   -- Whatever way a line came, its level has moved to it by now: also where the setting was switched off again in the midst of the
-  -- statement. Places up to the level's are each taken once, by movement_seq_once.
-  IF EXISTS (
-    SELECT FROM written AS w WHERE w.seq < 1 OR w.seq > coalesce(
-      (SELECT l.seq FROM inventory_stocklevel AS l WHERE l.store_id = w.store_id AND l.product_id = w.product_id), 0)
-  ) THEN
-    RAISE EXCEPTION 'The lines do not follow from the level.'
-      USING ERRCODE = 'check_violation', CONSTRAINT = 'movement_follows_level', TABLE = TG_TABLE_NAME;
-  END IF;
-  -- Each document is looked up by its key, however many there are: a join could be planned while the table is small.
+  -- statement. Places up to the level's are each taken once, by movement_seq_once. All in one statement: to make one ready takes
+  -- longer than what it does for a line. Each document is looked up by its key, however many there are: a join could be planned
+  -- while the table is small.
   INSERT INTO stores_change (type, store_id, subject)
-    SELECT 'movement.created', store_id, coalesce(
+    SELECT 'movement.created', store_id, CASE WHEN follow THEN coalesce(
         (SELECT d.id FROM inventory_document AS d WHERE d.store_id = w.store_id AND d.id = w.document_id
            AND (d.api_key_id IS NULL OR EXISTS (SELECT FROM stores_apikey AS k WHERE k.id = d.api_key_id))),
-        inventory_foreign_line(store_id, document_id))
-    FROM (SELECT DISTINCT store_id, document_id FROM written) AS w ORDER BY document_id;
+        inventory_foreign_line(store_id, document_id)) ELSE inventory_line_apart() END
+    FROM (
+      SELECT store_id, document_id, bool_and(seq BETWEEN 1 AND coalesce((SELECT l.seq FROM inventory_stocklevel AS l
+               WHERE l.store_id = written.store_id AND l.product_id = written.product_id), 0)) AS follow
+      FROM written GROUP BY store_id, document_id
+    ) AS w ORDER BY document_id;
   RETURN NULL;
 END $$;
 DROP TRIGGER IF EXISTS document_noted ON inventory_document;
