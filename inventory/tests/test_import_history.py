@@ -298,6 +298,21 @@ def test_a_store_that_is_closed_takes_no_history(folder):
         run(folder())
 
 
+def test_sales_do_not_go_with_the_goods_that_came_before_them(folder, monkeypatch):
+    """Where goods come in by the same statement, the lines of their product are posted one by one."""
+    insert, batches = import_history.insert, []
+
+    def heard(store, waiting):
+        batches.append((store.code, [draft.document["kind"] for draft in waiting]))
+        insert(store, waiting)
+
+    monkeypatch.setattr(import_history, "insert", heard)
+    run(folder())
+    assert batches == [
+        ("A-1", ["opening"]), ("A-1", ["sale", "sale", "receipt"]), ("B-1", ["opening"]), ("B-1", ["sale"]),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("dies_at", [1, 2, 3, 4])
 def test_a_killed_import_is_finished_by_the_next(folder, monkeypatch, dies_at):
     monkeypatch.setattr(import_history, "BATCH", 1)

@@ -19,7 +19,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from catalog.models import Barcode, Category, Pack, Product
-from inventory.models import Document, Kind, Movement, StockLevel
+from inventory.models import COSTED, Document, Kind, Movement, StockLevel
 from inventory.services import (
     CLOCK_SLACK,
     MAX_LINES,
@@ -36,6 +36,7 @@ from stores.management import Progress, in_processes
 from stores.models import Store
 
 BATCH = 2000  # lines in one statement
+UNKNOWN = 10_000  # lines; with so few any index will do
 HELD = 200_000  # lines of movements.csv in memory
 # What a history tells: stock that was there, goods that came, baskets that were sold. Nothing of it can be refused for
 # lack of stock, so a file that was read to its end without an error goes in whole.
@@ -483,12 +484,14 @@ def load(store: Store, products: dict[str, Product], parcels: Parcels, now: date
         if draft.document["reference"] in known:
             there += len(draft.rows)
             continue
-        waiting.append(draft)
-        lines += len(draft.rows)
-        if lines >= BATCH:
+        # Sales of a product are posted all together where its goods have not come in by the same statement.
+        stocked = waiting and waiting[0].document["kind"] in COSTED and draft.document["kind"] not in COSTED
+        if stocked or lines >= BATCH:
             insert(store, waiting)
             yield lines + there
             waiting, lines, there = [], 0, 0
+        waiting.append(draft)
+        lines += len(draft.rows)
     insert(store, waiting)
     yield lines + there
 
@@ -591,7 +594,7 @@ class Command(BaseCommand):
             progress, analysed = Progress("Import", parcels.lines, "lines", self.stderr), False
             for done in in_processes(lambda store: load(store, products, parcels, now), trading, processes):
                 progress.add(done)
-                if progress.done * 20 > progress.total and not analysed:
+                if progress.done > max(progress.total // 20, UNKNOWN) and not analysed:
                     analyse()  # the planner knows nothing of tables that were empty, and takes wrong indexes
                     analysed = True
             seconds = progress.end()
