@@ -4,7 +4,7 @@ import json
 import os
 import statistics
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,17 +75,16 @@ def in_row(one: float, other: float) -> float:
     return 1 / (1 / one + 1 / other)
 
 
-def in_turns(rates: dict[str, Callable[[], float]], rounds: int, turn: int) -> dict[str, float]:
-    """The mean of each of `rates` over so many rounds.
+def in_turns(measures: Sequence[tuple[str, Callable[[], float]]], rounds: int, turn: int) -> dict[str, float]:
+    """The mean of what each of `measures` gave over so many rounds, by name; one may have several places in a round.
 
     Every second round, and every second turn, goes backwards: what is measured just after a checkpoint, when each page goes
     into the log as a whole, is then not always the same. Rounds are short, because a machine's speed changes by the second.
     """
-    found: dict[str, list[float]] = {name: [] for name in rates}
+    found: dict[str, list[float]] = {name: [] for name, _measure in measures}
     for number in range(rounds):
-        order = list(rates)[:: -1 if (turn + number) % 2 else 1]
-        for name in order:
-            found[name].append(rates[name]())
+        for name, measure in measures[:: -1 if (turn + number) % 2 else 1]:
+            found[name].append(measure())
     return {name: sum(each) / len(each) for name, each in found.items()}
 
 

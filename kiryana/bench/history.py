@@ -1,23 +1,18 @@
-"""A history of some stores as files, for `import_history`."""
+"""A history of some stores as files, and how long `import_history` takes for them."""
 
 import csv
-import sys
+import multiprocessing
+import os
+import time
+import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from kiryana.bench.figures import Failed
 from kiryana.bench.seed import Size
 from kiryana.bench.trade import Shelf, sku, store_code
+from kiryana.cluster import die_with_parent
 
-# The command as it is, timed without the start of Python.
-COMMAND = """
-import sys, time, django
-django.setup()
-from django.core.management import call_command
-began = time.perf_counter()
-call_command("import_history", sys.argv[1], stdout=sys.stderr)
-print(time.perf_counter() - began)
-"""
-WORDS = [sys.executable, "-c", COMMAND]
 BASKET = 5  # lines
 
 
@@ -74,3 +69,40 @@ def write_history(folder: Path, size: Size, lines: int) -> int:
                 )
                 written += 1
     return written
+
+
+def seconds_of_import(folder: Path, database: str) -> float:
+    """Seconds of the command as it is, in a process of its own, without the start of Python. Raises Failed."""
+    from django.db import connections
+
+    connections.close_all()  # a connection must not be shared with a child
+    context = multiprocessing.get_context("fork")
+    reader, writer = context.Pipe(duplex=False)
+    child = context.Process(target=run_import, args=(folder, database, writer, os.getpid()))
+    child.start()
+    writer.close()  # the child's end is now the only one: its death is seen as the end of the pipe
+    try:
+        told = reader.recv()
+    except EOFError:
+        told = "it was killed"
+    finally:
+        child.join()
+    if not isinstance(told, float):
+        raise Failed(f"import_history: {told}")
+    return told
+
+
+def run_import(folder: Path, database: str, writer, parent: int) -> None:
+    """The child of `seconds_of_import`: tells the seconds, or what went wrong."""
+    from django.core.management import call_command
+    from django.db import connection
+
+    die_with_parent(parent)
+    connection.settings_dict["NAME"] = database
+    try:
+        with open(os.devnull, "w") as nowhere:
+            began = time.perf_counter()
+            call_command("import_history", str(folder), stdout=nowhere, stderr=nowhere)
+            writer.send(time.perf_counter() - began)
+    except Exception:
+        writer.send(traceback.format_exc()[-800:])

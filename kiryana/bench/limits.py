@@ -19,6 +19,7 @@ from kiryana.cluster import find_binaries
 
 # A sale whose values stand for others: each is found again in the statement, and nothing else there has its value.
 STORE, PRODUCTS, REFERENCE = 20, range(31, 39), "the-reference-of-the-bench"
+CLIENTS = 8  # of pgbench
 
 
 # -- The posting statement ------------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ def as_script(statement: str, params, size: Size) -> str:
 
 
 def pgbench(
-    url: str, script: str, folder: Path, *, seconds: float = 1, clients: int = 8, transactions: int = 0
+    url: str, script: str, folder: Path, *, seconds: float = 1, clients: int = CLIENTS, transactions: int = 0
 ) -> float:
     """Transactions a second of `script`, prepared, by `clients` connections; for `seconds`, or so many `transactions` each."""
     file = folder / "script.sql"

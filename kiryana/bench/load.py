@@ -15,8 +15,8 @@ class Broken(Exception):
 class Result:
     """What one run gave: seconds in all, seconds of each answer, how many were not as wanted.
 
-    `busy` is (answers, seconds) of the time in which every client had a request under way: when the time is up, answers come
-    in from fewer and fewer of them.
+    `busy` is (answers, seconds) of the time in which the work was in full flow: from when as many answers had come as there are
+    clients to when the time was up. Before, all requests had come at once; afterwards they come from fewer and fewer clients.
     """
 
     seconds: float
@@ -91,6 +91,7 @@ def run(
     or no answer has come for `patience` seconds.
     """
     selector, times, errors, first_error, busy = selectors.DefaultSelector(), [], 0, b"", None
+    flowing = 0.0
     started = time.perf_counter()
     waiting = 0
     try:
@@ -113,12 +114,14 @@ def run(
                     continue
                 now = time.perf_counter()
                 times.append(now - client.begun)
+                if len(times) == clients:
+                    flowing = now
                 if answer[0] not in wanted:
                     errors += 1
                     first_error = first_error or answer[1][:500]
                 over = now - started > seconds or (most is not None and len(times) + waiting > most)
-                if over and busy is None:
-                    busy = len(times), now - started
+                if over and busy is None and len(times) > clients:
+                    busy = len(times) - clients, now - flowing
                 request = None if over else next(requests, None)
                 if request is None:
                     selector.unregister(client.socket)  # the server may end it while others still work

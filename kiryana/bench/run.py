@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import logging
+import math
 import os
 import shutil
 import socket
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -20,9 +21,10 @@ from pathlib import Path
 import psycopg
 
 from kiryana.bench import history, limits, load, pages
-from kiryana.bench.figures import Failed, Figure, in_row, in_turns
+from kiryana.bench.figures import Failed, Figure, in_row, in_turns, short
+from kiryana.bench.pace import Pace
 from kiryana.bench.seed import Size, fill
-from kiryana.bench.server import ROOT, resident, serving, wait_until_ready
+from kiryana.bench.server import ROOT, Web, resident, serving, wait_until_ready
 from kiryana.bench.trade import CSRF, Counter, Partner, Shelf
 from kiryana.cluster import Cluster, tied_to_parent
 
@@ -34,19 +36,22 @@ DURABLE = (
     "shared_buffers",
     "wal_sync_method",
 )
+TRADE = ("memory", "sale", "basket", "page", "hot", "batch")  # figures of one web server
 MARK = "made-by-bench"  # the file that says whose folder it is
 KEPT = "kept.json"  # what is known of ledgers that are kept; FILLED is the small one before anything was sold in it
 FILLED = "filled"
 CLIENTS = 16
 CASHIERS = 16
+# "until": the second of a run by which a figure is measured, as often as fits in; without it, as often as the rest says.
 FULL = {
     "small": Size(520, 2000, 2), "large": Size(520, 2000, 20), "repeat": 5, "seconds": 2.0, "rounds": 3, "batches": 64,
-    "import": (Size(8, 2000, 1), 200_000), "pages": 7, "again": 100, "every": 1, "transactions": 4_000, "requests": (100, 10_000),
-    "starts": 5,
+    "import": (Size(8, 2000, 1), 200_000), "pages": 7, "again": 100, "every": 1, "transactions": 1_000, "posts": 4,
+    "requests": (100, 10_000), "starts": 5, "until": {},
 }  # fmt: skip
 QUICK = {
-    "small": Size(24, 200, 2), "large": Size(24, 200, 20), "repeat": 3, "seconds": 0.9, "rounds": 1, "batches": 12,
-    "import": (Size(4, 200, 1), 16_000), "pages": 3, "again": 20, "every": 12, "transactions": 400, "requests": (100, 500), "starts": 1,
+    "small": Size(24, 200, 2), "large": Size(24, 200, 20), "repeat": 3, "seconds": 0.4, "rounds": 4, "batches": 12,
+    "import": (Size(4, 200, 1), 16_000), "pages": 3, "again": 20, "every": 16, "transactions": 200, "posts": 5,
+    "requests": (100, 300), "starts": 2, "until": {"pages": 26, "guarantees": 55, "sales": 76, "starts": 88},
 }  # fmt: skip
 PEOPLE = """
 INSERT INTO stores_membership (user_id, store_id, role)
@@ -93,6 +98,7 @@ class Bench:
             raise Failed(f"{self.home} is not empty and not of an earlier run: name another folder.")
         mark.touch()
         self.folder = Path(tempfile.mkdtemp(prefix="kiryana-bench-"))
+        self.pace = Pace()
         self.cluster = Cluster(self.home, tied=True)
         self.cluster.stop()  # of a run that was killed
         if self.kept is None and self.cluster.base.exists():
@@ -102,7 +108,12 @@ class Bench:
     @property
     def wanted(self) -> dict[str, Size]:
         """The ledgers that this run needs, by name."""
-        return {name: self.plan[name] for name in (("small", "large") if self.wants("pages") else ("small",))}
+        return {name: self.plan[name] for name in self.read or ("small",)}
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The ledgers whose pages are read."""
+        return ("small", "large") if self.wants("pages") else ()
 
     @property
     def kept(self) -> dict | None:
@@ -231,7 +242,7 @@ class Bench:
         """Gives these databases the schema of today, while what is inside is done."""
         runs = [
             subprocess.Popen(
-                [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=self.environment(database),
+                [sys.executable, "manage.py", "migrate", "-v0", "--skip-checks"], cwd=ROOT, env=self.environment(database),
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=tied_to_parent(),
             )
             for database in databases
@@ -264,34 +275,60 @@ class Bench:
         self.people = [secret, signed_in(owner), signed_in(head), cashiers]
         connection.close()
 
-    @contextlib.contextmanager
-    def web(self, name: str = "small", *, ready: bool = True, **environment: str) -> Iterator:
-        with serving(
-            self.url(name),
-            self.folder / "web.log",
-            ready=ready,
-            KIRYANA_HOME=str(self.home),
-            **environment,
-        ) as served:
-            yield served
+    def web(self, name: str, **environment: str) -> contextlib.AbstractContextManager[Web]:
+        """A web server over the database `name`, which begins to start."""
+        return serving(self.url(name), self.folder / "web.log", KIRYANA_HOME=str(self.home), **environment)
 
     # -- The figures
 
     def run(self) -> None:
-        self.prepare()
-        if self.wants("pages"):
-            self.measure_pages()
-        if self.wants("memory", "sale", "basket", "batch", "page", "hot"):
-            with self.web() as (address, process):
+        with self.pace, contextlib.ExitStack() as readers, contextlib.ExitStack() as traders:
+            # They start while the schema is made: none of them connects before it is asked for something.
+            pair = [readers.enter_context(self.web(name, WEB_WORKERS="1")) for name in self.read]
+            counter = traders.enter_context(self.web("small")) if self.wants(*TRADE) else None
+            self.prepare()
+            self.pace.settle()
+            if pair:
+                with readers:
+                    self.measure_pages(*pair)
+            if counter:
+                wait_until_ready(counter[0][1], counter[1])
                 if self.wants("memory"):  # of workers that have done nothing yet
-                    self.measure_memory(address, process)
-                if self.wants("sale", "basket", "page", "hot"):
-                    self.measure_trade(address)
+                    self.measure_memory(*counter)
                 if self.wants("batch"):
-                    self.measure_batch(address)
-        for name in ("import", "guarantees", "start"):
-            if self.wants(name):
-                getattr(self, f"measure_{name}")()
+                    self.measure_batch(counter[0])
+            for name in ("import", "guarantees"):
+                if self.wants(name):
+                    getattr(self, f"measure_{name}")()
+            # Last, because they take what time a quick run has left.
+            if self.wants("sale", "basket", "page", "hot"):
+                self.measure_trade(counter[0])
+        if self.wants("start"):
+            self.measure_start()
+
+    def left(self, figure: str) -> float:
+        """Seconds that this run has left for a figure: a full run takes what it needs."""
+        return self.plan["until"].get(figure, math.inf) - self.seconds()
+
+    def turns(
+        self, figure: str, measures: Sequence[tuple[str, Callable[[], float]]], most: int, seconds: float
+    ) -> Iterator[dict[str, float]]:
+        """What `in_turns` found in each turn, of `most` rounds or as many as fit into the time of the figure.
+
+        The first round is expected to take so many seconds.
+        """
+        for turn in range(self.repeat):
+            if self.plan is FULL:  # a run is then longer than what comes between two checkpoints
+                self.admin("CHECKPOINT")
+            began = time.monotonic()
+            rounds = max(1, int(min(self.left(figure) / (self.repeat - turn) / seconds, most)))
+            found = in_turns(measures, rounds, turn)
+            seconds = (time.monotonic() - began) / rounds
+            self.say(
+                f"{figure}, {turn + 1} of {self.repeat}: "
+                + ", ".join(f"{name} {short(value)}" for name, value in found.items())
+            )
+            yield found
 
     def asked(
         self, address, requests: Iterator[bytes], seconds: float, wanted=frozenset({201}), **options
@@ -305,29 +342,35 @@ class Bench:
             raise Failed(f"{result.errors} wrong answers, the first: {result.first_error!r}")
         return result
 
-    def measure_trade(self, address) -> None:
-        """Sales and baskets beside L, and what is compared with the one-line sale."""
+    def trade(self, address) -> list[tuple[str, Callable[[], float]]]:
+        """What is measured in turns, by name: the limits of a sale and of a basket, and what is sold in a second."""
         size, seconds = self.plan["small"], self.plan["seconds"]
         shelf, host = Shelf(size), f"{address[0]}:{address[1]}"
         partner, counter = Partner(host, self.key), Counter(host, self.cashiers)
         empty = load.request("GET", "/healthz", host)
-        wanted = {lines for name, lines in (("sale", 1), ("basket", 8)) if self.wants(name)}
-        rates: dict[str, Callable[[], float]] = {}  # of each rate, what measures it for some seconds
-        if wanted:
-            rates["empty view"] = lambda: self.healthy(address, empty, seconds)
-        if self.wants("sale", "page", "hot"):
-            rates["sale"] = lambda: self.asked(address, partner.sales(shelf, 1), seconds).rate
-        for lines in sorted(wanted):
-            script = limits.as_script(*limits.posting_statement(self.key, lines), size)
-            rates[f"pgbench of {lines}"] = partial(
-                limits.pgbench, self.url("small"), script, self.folder, seconds=seconds
-            )
-        if self.wants("basket"):
-            rates["basket"] = lambda: self.asked(address, partner.sales(shelf, 8), seconds).rate
-        if self.wants("page"):
-            rates["page"] = lambda: self.asked(address, counter.sales(shelf), seconds, frozenset({302})).rate
-        if self.wants("hot"):
-            rates["hot"] = lambda: self.asked(address, partner.sales_of_one(1, 1), seconds).rate
+
+        def sales(requests: Iterator[bytes], wanted: int = 201) -> Callable[[], float]:
+            return lambda: self.asked(address, requests, seconds, frozenset({wanted})).rate
+
+        measures = []
+        if self.wants("sale", "basket"):
+            measures.append(("empty view", lambda: self.healthy(address, empty, seconds)))
+        for lines, name in ((1, "sale"), (8, "basket")):
+            if self.wants(name):
+                script = limits.as_script(*limits.posting_statement(self.key, lines), size)
+                post = partial(limits.pgbench, self.url("small"), script, self.folder)
+                # By number and not by time, which pgbench takes in whole seconds. The first run warms up and tells the number.
+                number = max(round(post(transactions=50) * seconds / limits.CLIENTS), 1)
+                measures.append((f"pgbench of {lines}", partial(post, transactions=number)))
+        # Three figures rest on the rate of a sale: it is measured twice as long.
+        one_line = [("sale", sales(partner.sales(shelf, 1)))] if self.wants("sale", "page", "hot") else []
+        baskets = [("basket", sales(partner.sales(shelf, 8)))] if self.wants("basket") else []
+        forms = [("page", sales(counter.sales(shelf), 302))] if self.wants("page") else []
+        hot = [("hot", sales(partner.sales_of_one(1, 1)))] if self.wants("hot") else []
+        return one_line + measures + baskets + one_line + forms + hot
+
+    def measure_trade(self, address) -> None:
+        """Sales and baskets beside L, and what is compared with the one-line sale."""
         goals = {
             "sale": ("one-line sale by API", "/s (empty view, then pgbench)", 0.35, 0.55),
             "basket": ("8-line basket by API", "/s (empty view, then pgbench)", 0.35, 0.55),
@@ -339,24 +382,19 @@ class Bench:
             for name, (title, against, goal, stretch) in goals.items()
             if self.wants(name)
         }
+        measures = [(name, partial(self.pace.rate, measure)) for name, measure in self.trade(address)]
         self.say("warming up")
-        self.asked(address, partner.sales(shelf, 1), seconds / 2)
-        self.asked(address, partner.sales(shelf, 8), seconds / 2)
-        for turn in range(self.repeat):
-            self.admin("CHECKPOINT")
-            found = in_turns(rates, self.plan["rounds"], turn)
+        for name, measure in measures:
+            if name in ("basket", "page"):  # of the others others have seen to it
+                measure()
+        for found in self.turns(
+            "sales", measures, self.plan["rounds"], len(measures) * self.plan["seconds"] * 1.2
+        ):
             for name, figure in figures.items():
-                limit = (
-                    in_row(found["empty view"], found[f"pgbench of {1 if name == 'sale' else 8}"])
-                    if name in ("sale", "basket")
-                    else found["sale"]
-                )
+                lines = {"sale": 1, "basket": 8}.get(name)
+                limit = in_row(found["empty view"], found[f"pgbench of {lines}"]) if lines else found["sale"]
                 figure.add(found[name], limit)
                 figure.detail.setdefault("rates", []).append(found)
-            self.say(
-                f"sales, {turn + 1} of {self.repeat}: "
-                + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in found.items())
-            )
 
     def healthy(self, address, request: bytes, seconds: float) -> float:
         result = load.run(
@@ -374,42 +412,45 @@ class Bench:
         for turn in range(self.repeat + 1):
             before = limits.newest(self.url("small"))
             made = list(
-                itertools.islice(partner.batches(shelf, 200, 5), CLIENTS // 2 if turn == 0 else count)
+                itertools.islice(partner.batches(shelf, 200, 5), CLIENTS // 4 if turn == 0 else count)
             )
-            # Fewer clients than batches: whichever worker is free takes the next, to the end.
-            result = self.asked(address, iter(made), 120, frozenset({200, 201}), clients=CLIENTS // 2)
+            rate = self.pace.rate(partial(self.sent, address, made))
             written = limits.newest(self.url("small")) - before
             if written < len(made) * 1000:
                 raise Failed(f"The batches wrote {written} lines, not {len(made) * 1000}.")
             if turn:  # the first one warms up
-                figure.add(count * 1000 / result.seconds, limits.copy_rate(self.url("small"), before))
+                figure.add(rate, self.copied("small", before))
                 self.say(
                     f"batch, {turn} of {self.repeat}: {figure.pairs[-1][0]:,.0f} lines/s, COPY {figure.pairs[-1][1]:,.0f}"
                 )
+
+    def sent(self, address, batches: list[bytes]) -> float:
+        """Lines a second, of batches of 1,000. Fewer clients than batches: whichever worker is free takes the next, to the end."""
+        result = self.asked(address, iter(batches), 120, frozenset({200, 201}), clients=CLIENTS // 2)
+        return len(batches) * 1000 / result.seconds
+
+    def copied(self, name: str, after: int) -> float:
+        """The limit of what was written behind the movement `after`, of two times: COPY takes half as long as what it is beside."""
+        return sum(self.pace.rate(partial(limits.copy_rate, self.url(name), after)) for _time in range(2)) / 2
 
     def measure_import(self) -> None:
         """import_history into an empty system, beside COPY of the very lines it made."""
         figure = self.figure("import_history", "lines/s", "lines/s by COPY", 0.4, 0.7)
         size, wanted = self.plan["import"]
         lines = history.write_history(self.folder, size, wanted)
-        for turn in range(min(self.repeat, 2 if self.plan is QUICK else 3)):
+        for turn in range(min(self.repeat, 3)):
             self.admin("DROP DATABASE IF EXISTS history", "CREATE DATABASE history TEMPLATE kiryana")
-            done = subprocess.run(
-                [*history.WORDS, str(self.folder)], cwd=ROOT, env=self.environment("history"), capture_output=True, text=True,
-                stdin=subprocess.DEVNULL, check=False, preexec_fn=tied_to_parent(),
-            )  # fmt: skip
-            if done.returncode:
-                raise Failed(f"import_history: {done.stderr[-800:]}")
+            seconds = self.pace.time(partial(history.seconds_of_import, self.folder, "history"))
             written = limits.newest(self.url("history"))
             if written < lines:
                 raise Failed(f"import_history wrote {written} lines of {lines}.")
-            figure.add(lines / float(done.stdout), limits.copy_rate(self.url("history"), 0))
+            figure.add(lines / seconds, self.copied("history", 0))
             self.say(
                 f"import, {turn + 1}: {figure.pairs[-1][0]:,.0f} lines/s, COPY {figure.pairs[-1][1]:,.0f}"
             )
         self.admin("DROP DATABASE history")
 
-    def measure_pages(self) -> None:
+    def measure_pages(self, small: Web, large: Web) -> None:
         """Every page of the small and of the large ledger, and pages deep in a list."""
         times = self.plan["pages"]
         headers = {
@@ -419,25 +460,21 @@ class Bench:
         }
         with psycopg.connect(self.url("small")) as connection, connection.cursor() as cursor:
             found = pages.addresses(cursor)[:: self.plan["every"]]
-        with (
-            self.web("small", ready=False, WEB_WORKERS="1") as (here, process),
-            self.web("large", WEB_WORKERS="1") as (there, _),
-        ):
-            wait_until_ready(here[1], process)
-            small, large = pages.Reader(here, headers), pages.Reader(there, headers)
-            try:
-                found = pages.shown(small, found)
-                self.say(f"{len(found)} pages, {times} times each on both ledgers")
-                loops: list[float] = []
-                wrong = pages.measure(small, large, found, times, self.plan["again"], loops)
-                found = [address for address in found if not address.failed]
-                deep = [
-                    pages.depth(large, path, pages.DEPTHS)
-                    for path in ("/api/v1/movements/", "/api/v1/documents/")
-                ]
-            finally:
-                small.close()
-                large.close()
+        for (_host, port), process in (small, large):
+            wait_until_ready(port, process)
+        here, there = (
+            contextlib.closing(pages.Reader(address, headers)) for address, _process in (small, large)
+        )
+        with here as here, there as there:
+            found = pages.shown(here, found)
+            self.say(f"{len(found)} pages, {times} times each on both ledgers")
+            loops: list[float] = []
+            wrong = pages.measure(
+                here, there, found, times, self.plan["again"], loops, lambda: self.left("pages") > 0
+            )
+            found = [address for address in found if not address.failed]
+            lists = ("/api/v1/movements/", "/api/v1/documents/")
+            deep = [pages.depth(there, path, pages.DEPTHS) for path in lists]
         growth = self.figure("pages: large to small ledger", "ms", "ms on the small", 1.25, 1.05, False)
         worst = max(found, key=lambda address: address.ratio)
         growth.add(pages.quick(worst.large) * 1000, pages.quick(worst.small) * 1000)
@@ -477,10 +514,21 @@ class Bench:
     def measure_guarantees(self) -> None:
         """Processor time of a backend that posts, beside that of one who writes without rules."""
         size, count = self.plan["small"], self.plan["transactions"]
-        script = limits.as_script(*limits.posting_statement(self.key, 1), size)
-        bare = self.figure("guarantees: posting", "ms CPU", "ms: UPDATE + INSERT", 1.3, 1.1, False)
-        rows = self.figure("guarantees: same rows", "ms CPU", "ms: all its rows, no rules", None, None, False)
+        figures = {
+            "plain": self.figure("guarantees: posting", "ms CPU", "ms: UPDATE + INSERT", 1.3, 1.1, False)
+        }
+        if self.plan is FULL:
+            name, against = "guarantees: same rows", "ms: all its rows, no rules"
+            figures["beside"] = self.figure(name, "ms CPU", against, None, None, False)
+        scripts = {"posting": limits.as_script(*limits.posting_statement(self.key, 1), size)}
+        scripts |= {name: limits.plain_script(size, beside=name == "beside") for name in figures}
         server = self.cluster.pid()
+
+        def used(script: str) -> float:
+            """Milliseconds of a backend for one transaction."""
+            seconds = limits.backend_seconds(server, self.url("small"), script, self.folder, count)
+            return seconds / count * 1000
+
         with contextlib.ExitStack() as stack:
             connection = stack.enter_context(psycopg.connect(self.url("small"), autocommit=True))
             # A worker of autovacuum that ends in between would be counted.
@@ -491,20 +539,12 @@ class Bench:
             for name in ("inventory_stocklevel", "inventory_movement"):
                 limits.fill_twin(connection, name)
                 connection.execute(f"VACUUM ANALYZE bench_{name}")
-            scripts = [script, *(limits.plain_script(size, beside=beside) for beside in (False, True))]
-            # In turns of a second or so: how fast the machine is, it changes by the minute.
-            rounds = max(count // 1000, 1)
-            for turn in range(self.repeat):
-                used = [0.0, 0.0, 0.0]
-                for _round in range(rounds):
-                    for place, each in enumerate(scripts):
-                        used[place] += limits.backend_seconds(
-                            server, self.url("small"), each, self.folder, count // rounds
-                        )
-                used = [seconds / count * 1000 for seconds in used]
-                bare.add(used[0], used[1])
-                rows.add(used[0], used[2])
-                self.say(f"guarantees, {turn + 1}: {' / '.join(f'{each:.3f}' for each in used)} ms a sale")
+            posts = [
+                (name, partial(self.pace.time, partial(used, script))) for name, script in scripts.items()
+            ]
+            for found in self.turns("guarantees", posts, self.plan["posts"], 1.0):
+                for name, figure in figures.items():
+                    figure.add(found["posting"], found[name])
 
     def measure_memory(self, address, process) -> None:
         """What a worker has grown to after many requests, beside what it was after a few."""
@@ -541,6 +581,8 @@ class Bench:
         command = [str(ROOT / "bin" / "up")] if ours else [sys.executable, "-m", "kiryana.up"]
         environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
         for turn in range(self.plan["starts"]):
+            if turn and self.left("starts") < figure.pairs[-1][0]:
+                break
             with socket.create_server(("127.0.0.1", 0)) as free:
                 port = free.getsockname()[1]
             environment |= {"KIRYANA_HOME": str(self.home), "DEMO": "0", "PORT": str(port)}

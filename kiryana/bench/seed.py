@@ -59,7 +59,7 @@ FROM generate_series(1, %(stores)s) AS n, (SELECT ARRAY['Lahore','Karachi','Mult
 # The day of a basket of a round.
 DAY = """
 CREATE OR REPLACE FUNCTION pg_temp.day_of(round integer, rounds integer, basket bigint, baskets integer) RETURNS date
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql STABLE AS $$
   SELECT (now() AT TIME ZONE 'Asia/Karachi')::date
     - CASE WHEN round = rounds THEN {recent} - (basket - 1)::integer * {recent} / baskets ELSE {past} + (rounds - 1 - round) * 17 END
 $$

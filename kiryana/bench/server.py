@@ -14,6 +14,7 @@ from kiryana.cluster import tied_to_parent
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_WITHIN = 60  # seconds
+Web = tuple[tuple[str, int], subprocess.Popen]  # the address of a web server, and its process
 
 
 class NotReady(Exception):
@@ -21,13 +22,8 @@ class NotReady(Exception):
 
 
 @contextlib.contextmanager
-def serving(
-    url: str, log: Path, *, ready: bool = True, **environment: str
-) -> Iterator[tuple[tuple[str, int], subprocess.Popen]]:
-    """gunicorn over the database at `url`; gives its address and process, and ends it afterwards.
-
-    Without `ready` it is still starting; `wait_until_ready` is for the caller.
-    """
+def serving(url: str, log: Path, **environment: str) -> Iterator[Web]:
+    """gunicorn over the database at `url`, ended afterwards. It is still starting: `wait_until_ready` is for the caller."""
     with socket.create_server(("127.0.0.1", 0)) as listener, open(log, "ab") as out:
         port = listener.getsockname()[1]
         command = [sys.executable, "-m", "gunicorn", "--config", "python:kiryana.serve"]
@@ -46,8 +42,6 @@ def serving(
             preexec_fn=tied_to_parent(),
         )
     try:
-        if ready:
-            wait_until_ready(port, process)
         yield ("127.0.0.1", port), process
     finally:
         process.terminate()

@@ -4,9 +4,11 @@ import collections
 import contextlib
 import itertools
 import json
+import os
 import re
 import socket
 import threading
+import time
 from argparse import ArgumentParser
 
 import pytest
@@ -15,10 +17,12 @@ from django.db import connection
 
 from catalog.models import Category, Product
 from inventory.models import Document, Kind, Movement
-from kiryana.bench import limits, load, pages
+from kiryana.bench import history, limits, load, pages
 from kiryana.bench.__main__ import NAMES, add_arguments, main
 from kiryana.bench.figures import Failed, Figure, in_row, in_turns, short, table, write_down
 from kiryana.bench.history import write_history
+from kiryana.bench.pace import Pace
+from kiryana.bench.run import Bench
 from kiryana.bench.seed import Size
 from kiryana.bench.trade import Partner, Shelf
 from stores.models import ApiKey, Store
@@ -61,10 +65,53 @@ def test_rates_are_measured_in_turn_and_every_second_time_backwards():
     def rate(name):
         return lambda: asked.append(name) or next(answers)
 
-    rates = {name: rate(name) for name in "abc"}
+    rates = [(name, rate(name)) for name in "abc"]
     assert in_turns(rates, 2, 0) == {"a": (1 + 6) / 2, "b": (2 + 5) / 2, "c": (3 + 4) / 2}
     assert in_turns(rates, 1, 1) == {"c": 7, "b": 8, "a": 9}
     assert "".join(asked) == "abccbacba"
+    assert in_turns([*rates, rates[0]], 1, 0) == {"a": (10 + 13) / 2, "b": 11, "c": 12}
+
+
+@pytest.mark.parametrize(("late", "rounds"), [(0, 1 + 4 + 4), (1000, 1 + 1 + 1)])
+def test_a_quick_run_measures_as_often_as_fits_into_its_time(tmp_path, late, rounds):
+    bench = Bench(tmp_path, quick=True, only=[])
+    bench.begun -= late
+    asked = []
+    found = list(bench.turns("sales", [("a", lambda: asked.append(1) or 7.0)], 4, seconds=1000))
+    assert found == [{"a": 7}] * 3
+    assert len(asked) == rounds
+
+
+# -- The pace of the machine ------------------------------------------------------------------------------------------
+def test_what_was_measured_in_a_slow_moment_comes_out_as_at_the_usual_speed(monkeypatch):
+    pace = Pace()
+    pace.begun = [(0, 0.0), (0, 0.0)]
+    # (computations, seconds) of two processors: 100 a second at first, then 50 on one of them and 100 on the other.
+    told = iter([
+        [(100, 1.0), (200, 2.0)], [(100, 1.0), (200, 2.0)], [(150, 2.0), (300, 3.0)], [(150, 2.0), (300, 3.0)],
+        [(200, 3.0), (300, 3.0)], [(200, 3.0), (300, 3.0)], [(200, 3.0), (300, 3.0)],
+    ])  # fmt: skip
+    monkeypatch.setattr(pace, "counted", lambda: next(told))
+    pace.settle()
+    assert pace.usual == 100
+    assert pace.rate(lambda: 30.0) == pytest.approx(40)  # at 75
+    assert pace.time(lambda: 30.0) == pytest.approx(15)  # at 50: only one was looked at
+    assert pace.rate(lambda: 30.0) == 30  # too short for a look
+
+
+def test_the_pace_is_told_of_each_processor_until_it_ends():
+    with Pace() as pace:
+        processors = os.sched_getaffinity(0)
+        assert len(pace.processes) == len(processors)
+        deadline = time.monotonic() + 30
+        while not all(count > 2 for count, _seconds in pace.counted()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert {*(frozenset(os.sched_getaffinity(one.pid)) for one in pace.processes)} == {
+            *(frozenset({processor}) for processor in processors)
+        }
+        assert all(0 < seconds < 30 for _count, seconds in pace.counted())
+    assert not any(one.is_alive() for one in pace.processes)
 
 
 @pytest.mark.parametrize("pair", [(1, 0), (0, 1), (-1, 1), (1, -1), (1, float("nan")), (float("nan"), 1)])
@@ -136,6 +183,18 @@ def test_a_history_has_the_lines_it_says(tmp_path):
     rows = (tmp_path / "movements.csv").read_text().splitlines()
     assert len(rows) - 1 == lines == 200
     assert [row.split(",")[0] for row in rows[1:]] == sorted(row.split(",")[0] for row in rows[1:])
+
+
+def test_an_import_is_timed_in_a_process_of_its_own(transactional_db, tmp_path, monkeypatch):
+    lines, database = write_history(tmp_path, Size(2, 30, 1), 200), connection.settings_dict["NAME"]
+    assert 0 < history.seconds_of_import(tmp_path, database) < 60
+    assert Movement.objects.count() == lines
+    (tmp_path / "stores.csv").unlink()
+    with pytest.raises(Failed, match=r"stores\.csv"):
+        history.seconds_of_import(tmp_path, database)
+    monkeypatch.setattr(history, "run_import", lambda *_: os._exit(1))
+    with pytest.raises(Failed, match="killed"):
+        history.seconds_of_import(tmp_path, database)
 
 
 # -- Load -------------------------------------------------------------------------------------------------------------
@@ -210,13 +269,15 @@ def test_a_run_ends_with_its_time_or_its_number():
         assert len(load.run(address, itertools.repeat(ASK), clients=3, seconds=30, most=20).times) == 20
 
 
-def test_a_rate_is_that_of_the_time_in_which_all_clients_were_busy():
+def test_a_rate_is_that_of_the_time_in_which_the_work_was_in_full_flow():
     assert load.Result(4.0, [0.1] * 40, 0, busy=(36, 3.0)).rate == 12
     with answering(OK) as address:
         result = load.run(address, itertools.repeat(ASK), clients=3, seconds=0.05)
     answers, seconds = result.busy
-    assert len(result.times) == answers + 2
-    assert 0.05 < seconds < result.seconds
+    assert len(result.times) == 3 + answers + 2
+    assert 0 < seconds < result.seconds
+    with answering(OK) as address:  # all of it is the beginning
+        assert load.run(address, iter([ASK] * 3), clients=3, seconds=30).busy is None
 
 
 def test_a_request_is_whole():
@@ -395,6 +456,12 @@ def test_a_page_that_looks_slower_is_asked_again_on_both_ledgers_until_it_does_n
     assert small.asked == large.asked == {"/noisy/": 7, "/grown/": 24, "/near/": 24, "/calm/": 4}
     assert (noisy.ratio, grown.ratio) == (1.0, pytest.approx(1.3))
     assert [len(page.large) for page in found] == [len(page.small) for page in found] == [6, 23, 23, 3]
+    for time_left, asked in ((iter([True, True, False]), 3 + 2), (iter([False]), 3)):
+        near = pages.Address("near", "/near/", "owner")
+        pages.measure(
+            small, large, [near], times=3, again=20, loops=[], goes_on=lambda left=time_left: next(left)
+        )
+        assert len(near.large) == asked
 
 
 def test_of_a_page_that_has_more_to_show_growth_says_nothing():
