@@ -50,8 +50,8 @@ FULL = {
 }  # fmt: skip
 QUICK = {
     "small": Size(24, 200, 2), "large": Size(24, 200, 20), "repeat": 3, "seconds": 0.4, "rounds": 4, "batches": 12,
-    "import": (Size(4, 200, 1), 16_000), "pages": 3, "again": 20, "every": 16, "transactions": 200, "posts": 5,
-    "requests": (100, 300), "starts": 2, "until": {"pages": 26, "guarantees": 55, "sales": 76, "starts": 88},
+    "import": (Size(4, 200, 1), 16_000), "pages": 3, "again": 20, "every": 16, "transactions": 200, "posts": 8,
+    "requests": (100, 300), "starts": 2, "until": {"pages": 26, "guarantees": 58, "sales": 78, "starts": 88},
 }  # fmt: skip
 PEOPLE = """
 INSERT INTO stores_membership (user_id, store_id, role)
