@@ -344,8 +344,7 @@ BEGIN
          jsonb_agg(to_jsonb(moved)) FILTER (WHERE low_at IS NOT NULL), jsonb_agg(to_jsonb(moved)) FILTER (WHERE gone_at IS NOT NULL)
     INTO awaited, arrived, below, low, gone FROM moved;
   IF awaited <> arrived THEN
-    RAISE EXCEPTION 'The lines do not follow from the level.'
-      USING ERRCODE = 'check_violation', CONSTRAINT = 'movement_follows_level', TABLE = TG_TABLE_NAME;
+    PERFORM inventory_line_apart();
   END IF;
   IF below THEN
     PERFORM inventory_check_oversell(store_id, product_id, kind, oversell) FROM written

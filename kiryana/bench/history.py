@@ -4,7 +4,7 @@ import csv
 import multiprocessing
 import os
 import time
-import traceback
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -76,33 +76,21 @@ def seconds_of_import(folder: Path, database: str) -> float:
     from django.db import connections
 
     connections.close_all()  # a connection must not be shared with a child
-    context = multiprocessing.get_context("fork")
-    reader, writer = context.Pipe(duplex=False)
-    child = context.Process(target=run_import, args=(folder, database, writer, os.getpid()))
-    child.start()
-    writer.close()  # the child's end is now the only one: its death is seen as the end of the pipe
-    try:
-        told = reader.recv()
-    except EOFError:
-        told = "it was killed"
-    finally:
-        child.join()
-    if not isinstance(told, float):
-        raise Failed(f"import_history: {told}")
-    return told
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        try:
+            return pool.submit(run_import, folder, database, os.getpid()).result()
+        except Exception as error:
+            raise Failed(f"import_history: {error!r}") from error
 
 
-def run_import(folder: Path, database: str, writer, parent: int) -> None:
-    """The child of `seconds_of_import`: tells the seconds, or what went wrong."""
+def run_import(folder: Path, database: str, parent: int) -> float:
+    """What the child of `seconds_of_import` does."""
     from django.core.management import call_command
     from django.db import connection
 
     die_with_parent(parent)
     connection.settings_dict["NAME"] = database
-    try:
-        with open(os.devnull, "w") as nowhere:
-            began = time.perf_counter()
-            call_command("import_history", str(folder), stdout=nowhere, stderr=nowhere)
-            writer.send(time.perf_counter() - began)
-    except Exception:
-        writer.send(traceback.format_exc()[-800:])
+    with open(os.devnull, "w") as nowhere:
+        began = time.perf_counter()
+        call_command("import_history", str(folder), stdout=nowhere, stderr=nowhere)
+        return time.perf_counter() - began

@@ -42,7 +42,7 @@ class Address:
 
     @property
     def ratio(self) -> float:
-        """Best time of the large ledger to best time of the small one: what disturbs a machine only ever adds."""
+        """Quick time of the large ledger to quick time of the small one: what disturbs a machine only ever adds."""
         return 1.0 if self.name in MORE_TO_SHOW else quick(self.large) / quick(self.small)
 
     @property
