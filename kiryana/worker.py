@@ -213,7 +213,7 @@ class Worker(gthread.ThreadWorker):
         self.next_refusal = 0.0  # when the next of them may be answered at the earliest
         self.gathering = 0  # bytes of all requests that are not complete
         self.patience_ends = None  # when a stopping worker lets go of connections that are silent
-        self.waits_until = 0.0  # before then new connections are left to others
+        self.waits_until = 0.0  # before then new connections are left to others; 0 when they are not
 
     @property
     def place(self) -> int:
@@ -246,24 +246,33 @@ class Worker(gthread.ThreadWorker):
         return bool(others) and self.nr_conns - (min(others) - 1) > 1
 
     def accept(self, listener):
-        """Takes a new connection; one that is ahead of others lets them go first. Whoever wakes up soonest would else hold
-        most connections, those that are kept for hours too, and its processor be busy while another is idle."""
-        now = time.monotonic()
-        if now > self.waits_until + GIVES_WAY and self.is_ahead():
-            self.waits_until = now + GIVES_WAY
+        """A new connection has come; a worker that is ahead of others lets them go first. Whoever wakes up soonest would else
+        hold most connections, those that are kept for hours too, and its processor be busy while another is idle."""
+        if self.is_ahead():
+            self.waits_until = time.monotonic() + GIVES_WAY
             self.set_accept_enabled(False)
-            return
+        else:
+            self.take(listener)
+
+    def take(self, listener) -> bool:
+        """Takes a connection that has come, if there still is one."""
         try:
             sock, client = listener.accept()
-        except OSError as error:
-            if isinstance(error, BlockingIOError | ConnectionAbortedError):
-                return
-            raise
+        except (BlockingIOError, ConnectionAbortedError):
+            return False
         self.nr_conns += 1
         conn = Connection(self.cfg, sock, client, listener.getsockname())
         self.pending_conns.append(conn)
         self.poller.register(sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
         self.on_pending_socket_readable(conn, sock)  # most send at once
+        return True
+
+    def take_what_is_left(self) -> None:
+        """Those that nobody wanted while this worker gave way. It gives way to the next ones anew."""
+        self.waits_until = 0.0
+        for listener in self.sockets:
+            while self.nr_conns < self.worker_connections and self.take(listener):
+                pass
 
     def on_client_socket_readable(self, conn, client):
         """The next request of a connection that was kept alive begins."""
@@ -425,6 +434,8 @@ class Worker(gthread.ThreadWorker):
             timeout = min(timeout, max(self.resting[0].timeout - now, 0))
         if now < self.waits_until:
             timeout = min(timeout, self.waits_until - now)
+        elif self.waits_until and self._accepting:
+            self.take_what_is_left()
         super().wait_for_and_dispatch_events(timeout)
 
     # -- In a thread
