@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -75,6 +76,7 @@ class Pace:
 
 def compute(processor: int | None, counter, parent: int) -> None:
     """The process of one processor: computes, tells, and rests most of the time."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever it does to the bench, from which this is forked
     die_with_parent(parent)
     if processor is not None:
         with contextlib.suppress(OSError):

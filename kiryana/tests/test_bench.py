@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -25,6 +26,7 @@ from kiryana.bench.pace import Pace
 from kiryana.bench.run import Bench
 from kiryana.bench.seed import Size
 from kiryana.bench.trade import Partner, Shelf
+from kiryana.tests.test_cluster import until
 from stores.models import ApiKey, Store
 from stores.services import create_key
 
@@ -82,6 +84,14 @@ def test_a_quick_run_measures_as_often_as_fits_into_its_time(tmp_path, late, rou
     assert len(asked) == rounds
 
 
+def test_a_full_run_has_its_time_from_when_the_ledgers_are_filled(tmp_path):
+    quick, full = (Bench(tmp_path, quick=quick, only=[]) for quick in (True, False))
+    for bench in (quick, full):
+        bench.begun, bench.filled = time.monotonic() - 1000, 1000
+        told = bench.plan["until"]["pages"] - (1000 if bench is quick else 0)
+        assert bench.left("pages") == pytest.approx(told, abs=60)
+
+
 # -- The pace of the machine ------------------------------------------------------------------------------------------
 def test_what_was_measured_in_a_slow_moment_comes_out_as_at_the_usual_speed(monkeypatch):
     pace = Pace()
@@ -103,15 +113,22 @@ def test_the_pace_is_told_of_each_processor_until_it_ends():
     with Pace() as pace:
         processors = os.sched_getaffinity(0)
         assert len(pace.processes) == len(processors)
-        deadline = time.monotonic() + 30
-        while not all(count > 2 for count, _seconds in pace.counted()):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: all(count > 2 for count, _seconds in pace.counted()), "all processes compute")
         assert {*(frozenset(os.sched_getaffinity(one.pid)) for one in pace.processes)} == {
             *(frozenset({processor}) for processor in processors)
         }
         assert all(0 < seconds < 30 for _count, seconds in pace.counted())
     assert not any(one.is_alive() for one in pace.processes)
+
+
+def test_processes_of_the_pace_end_without_a_word_whatever_ends_the_bench(capfd):
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as bin/bench does
+    try:
+        with Pace() as pace:
+            until(lambda: all(count for count, _seconds in pace.counted()), "all processes compute")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("pair", [(1, 0), (0, 1), (-1, 1), (1, -1), (1, float("nan")), (float("nan"), 1)])

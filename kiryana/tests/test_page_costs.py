@@ -5,7 +5,6 @@ import logging
 from datetime import timedelta
 from urllib.parse import quote
 
-import psycopg
 import pytest
 from django.db import connection
 from django.test import Client
@@ -66,8 +65,7 @@ def chain(db, settings):
     """50 stores with 50,000 movements; gives clients by who asks."""
     settings.API_RATE = "100000/m"
     connection.ensure_connection()
-    raw = connection.connection
-    write(raw, psycopg.ClientCursor(raw), SIZE)
+    write(connection.connection, SIZE)
     assert close_days() > 0
     assert restate() == SIZE.levels
     store = Store.objects.get(code=store_code(1))
@@ -278,11 +276,7 @@ def test_the_sale_page_asks_as_little_for_eight_lines_as_for_one(shelf, client, 
 def long_catalogue(db):
     """20,000 products in one store, and clients by who asks."""
     connection.ensure_connection()
-    write(
-        connection.connection,
-        psycopg.ClientCursor(connection.connection),
-        Size(stores=1, products=20_000, rounds=1),
-    )
+    write(connection.connection, Size(stores=1, products=20_000, rounds=1))
     store = Store.objects.get()
     _key, secret = create_key(name="Till", scopes=ApiKey.Scope.values, stores=[store])
     owner = User.objects.create_user("owner")
