@@ -39,7 +39,7 @@ def dashboard(request, code):
     store = get_store(request, code, "view")
     mine, today = only(store), store.today()
     sales = queries.daily_sales(mine, today - timedelta(days=DEFAULT_DAYS - 1), today)
-    [standing] = queries.inventory_summary(mine).rows
+    standing = queries.sums_by_store(mine).get(store.pk, queries.NOTHING)
     per_day = {row["business_date"]: row for row in sales.rows}
     seen = may(store.role, "see_cost")
     context = {
@@ -54,7 +54,7 @@ def dashboard(request, code):
         "short": standing["low"] + standing["out"] + standing["negative"],
         "value": standing["value_at_cost"] if seen else None,
         "days": list(shown_days(sales.rows)),
-        "low_rows": list(shown_short(queries.short_levels(mine)[:DASHBOARD_ROWS], store)),
+        "low_rows": list(shown_short(queries.low_stock(mine, limit=DASHBOARD_ROWS).rows, store)),
         "movements": list(shown_movements(queries.newest_movements(store), store, today)),
         "section": "home",
     }

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from kiryana.bench.figures import Failed
-from kiryana.bench.seed import BASKET, Size
+from kiryana.bench.seed import BASKET, Size, without_indexes
 from kiryana.bench.trade import DOCUMENTS, sale
 from kiryana.cluster import find_binaries
 
@@ -191,7 +191,7 @@ def twin(connection: psycopg.Connection, table: str) -> Iterator[str]:
 def fill_twin(connection: psycopg.Connection, table: str) -> None:
     """Brings all rows of `table` into its twin: whoever writes without rules has a past as long, and indexes as large."""
     name = f"bench_{table}"
-    with connection.transaction():
+    with connection.transaction(), without_indexes(connection, [name]):
         connection.execute("SET LOCAL session_replication_role = replica")  # no key needs to be checked again
         connection.execute(f"INSERT INTO {name} SELECT * FROM {table}")  # noqa: S608  (names of tables only)
         connection.execute(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}")  # noqa: S608

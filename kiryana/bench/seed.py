@@ -11,7 +11,7 @@ both, so a page that is slower on the larger one has read what it did not need.
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -127,7 +127,7 @@ def fill(url: str, size: Size, told: Callable[[int], None] = lambda stores: None
     """Fills the migrated database at `url`, which has no stores and no goods yet; `told` hears how many stores are done."""
     with contextlib.ExitStack() as stack:
         connection, *others = (stack.enter_context(opened(url)) for _hand in range(HANDS))
-        with without_indexes(connection):
+        with without_indexes(connection, LARGE):
             write(connection, size, told, others)
         connection.execute("VACUUM ANALYZE")  # what follows is planned by what there is: a fifth of the time
         sum_up(connection)
@@ -145,10 +145,10 @@ def opened(url: str) -> psycopg.Connection:
 
 
 @contextlib.contextmanager
-def without_indexes(connection: psycopg.Connection) -> Iterator[None]:
-    """Takes the indexes of the LARGE tables away meanwhile: made at the end, of all rows at once, they cost a fraction."""
+def without_indexes(connection: psycopg.Connection, tables: Iterable[str]) -> Iterator[None]:
+    """Takes the indexes of `tables` away meanwhile: made at the end, of all rows at once, they cost a fraction."""
     taken = []
-    for table in LARGE:
+    for table in tables:
         for name, is_rule, definition in connection.execute(INDEXES, [table]).fetchall():
             on, named = sql.Identifier(table), sql.Identifier(name)
             if is_rule:

@@ -11,6 +11,7 @@ from reports.queries.answers import MAX_DAYS, InvalidPeriod, Report, ValueReport
 from reports.queries.ledger import movement_summary, newest_movements, shrinkage
 from reports.queries.levels import (
     DEAD_DAYS,
+    NOTHING,
     SHORT,
     dead_stock,
     inventory_summary,
@@ -19,12 +20,14 @@ from reports.queries.levels import (
     short_counts,
     short_levels,
     stock_value,
+    sums_by_store,
 )
 from reports.queries.sales import daily_sales, top_products
 
 __all__ = [
     "DEAD_DAYS",
     "MAX_DAYS",
+    "NOTHING",
     "SHORT",
     "InvalidPeriod",
     "Report",
@@ -41,5 +44,6 @@ __all__ = [
     "short_levels",
     "shrinkage",
     "stock_value",
+    "sums_by_store",
     "top_products",
 ]

@@ -102,21 +102,22 @@ SELECT c.name, c.name_ur, v.category_id, v.products, v.at_cost, v.at_price FROM 
 ) AS v JOIN catalog_category AS c ON c.id = v.category_id
 ORDER BY v.at_cost DESC, c.name
 """
-# Both answers of one pass: every category, then the products that lie there with the most value (`top` of them).
+# Both answers of one pass: every category, then the products that lie there with the most value (`top` of them, found before
+# their names are looked up).
 BY_CATEGORY_AND_BEST = """
-, goods AS MATERIALIZED (
-    SELECT product_id, category_id, sum(at_cost) AS at_cost, sum(at_price) AS at_price, sum(on_hand) FILTER (WHERE on_hand > 0) AS there,
-           sum(at_cost) FILTER (WHERE on_hand > 0) AS there_at_cost, sum(at_price) FILTER (WHERE on_hand > 0) AS there_at_price
-    FROM valued GROUP BY product_id, category_id
+, worth AS (
+    SELECT category_id, count(DISTINCT product_id) AS products, sum(at_cost) AS at_cost, sum(at_price) AS at_price
+    FROM valued GROUP BY category_id
+), most AS (
+    SELECT product_id, sum(on_hand) AS on_hand, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM valued WHERE on_hand > 0
+    GROUP BY product_id ORDER BY sum(at_cost) DESC FETCH FIRST (%(top)s) ROWS WITH TIES
 ), best AS (
-    SELECT p.sku, p.name, p.name_ur, p.unit, g.there, g.there_at_cost, g.there_at_price
-    FROM goods AS g JOIN catalog_product AS p ON p.id = g.product_id WHERE g.there IS NOT NULL
-    ORDER BY g.there_at_cost DESC, p.sku LIMIT %(top)s
+    SELECT p.sku, p.name, p.name_ur, p.unit, m.on_hand, m.at_cost, m.at_price
+    FROM most AS m JOIN catalog_product AS p ON p.id = m.product_id ORDER BY m.at_cost DESC, p.sku LIMIT %(top)s
 )
-SELECT NULL AS sku, c.name, c.name_ur, NULL AS unit, NULL AS on_hand, v.category_id, v.products, v.at_cost, v.at_price FROM (
-    SELECT category_id, count(*) AS products, sum(at_cost) AS at_cost, sum(at_price) AS at_price FROM goods GROUP BY category_id
-) AS v JOIN catalog_category AS c ON c.id = v.category_id
-UNION ALL SELECT sku, name, name_ur, unit, there, NULL, NULL, there_at_cost, there_at_price FROM best
+SELECT NULL AS sku, c.name, c.name_ur, NULL AS unit, NULL AS on_hand, w.category_id, w.products, w.at_cost, w.at_price
+FROM worth AS w JOIN catalog_category AS c ON c.id = w.category_id
+UNION ALL SELECT sku, name, name_ur, unit, on_hand, NULL, NULL, at_cost, at_price FROM best
 ORDER BY at_cost DESC, sku, name
 """
 
@@ -135,28 +136,32 @@ def asked_of_levels(
         return cursor.fetchall()
 
 
+NOTHING = {
+    "products": 0,
+    "low": 0,
+    "out": 0,
+    "negative": 0,
+    "value_at_cost": PAISA * 0,
+    "value_at_price": PAISA * 0,
+}
+
+
+def sums_by_store(stores: QuerySet[Store], category: Category | None = None) -> dict[int, dict]:
+    """The figures of `inventory_summary` of each of `stores` (ids) that has anything; NOTHING are those of the others. Two queries."""
+    summary = SUMMARY.replace("{sums}", OF_LEVELS if category else OF_STORES)
+    found = asked_of_standing(stores, SINCE, summary, category)
+    return {store: dict(zip(NOTHING, sums, strict=True)) for store, *sums in found if sums[0]}
+
+
 def inventory_summary(stores: QuerySet[Store], category: Category | None = None) -> Report:
     """How each store stands now.
 
     Rows: store (code), products, low, out, negative, value_at_cost and value_at_price (rupees, see VALUED), in the
     order of codes, also for a store that has nothing. Three queries.
     """
-    nothing = {
-        "products": 0,
-        "low": 0,
-        "out": 0,
-        "negative": 0,
-        "value_at_cost": PAISA * 0,
-        "value_at_price": PAISA * 0,
-    }
-    summary = SUMMARY.replace("{sums}", OF_LEVELS if category else OF_STORES)
-    found = {
-        store: dict(zip(nothing, sums, strict=True))
-        for store, *sums in asked_of_standing(stores, SINCE, summary, category)
-        if sums[0]
-    }
+    found = sums_by_store(stores, category)
     known = stores.order_by("code").values_list("pk", "code")
-    rows = [{"store": code, **found.get(pk, nothing)} for pk, code in known]
+    rows = [{"store": code, **found.get(pk, NOTHING)} for pk, code in known]
     return Report(
         rows, totals_of(rows, products=0, low=0, out=0, negative=0, value_at_cost=PAISA, value_at_price=PAISA)
     )

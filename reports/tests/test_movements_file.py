@@ -7,7 +7,6 @@ import tracemalloc
 from datetime import date, timedelta
 from decimal import Decimal
 
-import psycopg
 import pytest
 from django.core.signals import request_finished
 from django.db import OperationalError, close_old_connections, connection
@@ -321,7 +320,7 @@ LONG = Size(stores=1, products=3000, rounds=15)
 def long_ledger(db):
     """45,000 lines in one store, and a client of its owner with the address of their file."""
     connection.ensure_connection()
-    write(connection.connection, psycopg.ClientCursor(connection.connection), LONG)
+    write(connection.connection, LONG)
     owner, client = User.objects.create_user("owner"), Client()
     Membership.objects.create(user=owner, store=Store.objects.get(), role="owner")
     client.force_login(owner)
