@@ -182,6 +182,9 @@ class Bench:
             self.ready = True
         if kept:
             self.say("taking up the ledgers of an earlier run")
+            if "large" in self.wanted:  # what was read of it then is in its log of requests
+                with psycopg.connect(self.url("large")) as connection:
+                    connection.execute("TRUNCATE stores_apirequest")
             self.admin(
                 "DROP DATABASE IF EXISTS small",
                 f"CREATE DATABASE small TEMPLATE {FILLED} STRATEGY file_copy",
@@ -299,7 +302,7 @@ class Bench:
             self.prepare()
             self.pace.settle()
             if pair:
-                with readers:
+                with readers, self.pace.resting():
                     self.measure_pages(*pair)
             if counter:
                 wait_until_ready(counter[0][1], counter[1])

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from argparse import ArgumentParser
+from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -119,6 +120,20 @@ def test_the_pace_is_told_of_each_processor_until_it_ends():
         }
         assert all(0 < seconds < 30 for _count, seconds in pace.counted())
     assert not any(one.is_alive() for one in pace.processes)
+
+
+def test_the_pace_rests_while_it_is_told_to():
+    with Pace() as pace:
+        until(lambda: all(count for count, _seconds in pace.counted()), "all processes compute")
+        with pace.resting():
+            until(lambda: {state_of(one.pid) for one in pace.processes} == {"T"}, "all processes are stopped")
+        before = pace.counted()
+        until(lambda: all(now > then for now, then in zip(pace.counted(), before, strict=True)), "they go on")
+
+
+def state_of(pid: int) -> str:
+    """One letter for what a process does, as the kernel tells it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_processes_of_the_pace_end_without_a_word_whatever_ends_the_bench(capfd):
