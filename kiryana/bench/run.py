@@ -44,9 +44,9 @@ CLIENTS = 16
 CASHIERS = 16
 # "until": the second by which a figure is measured, as often as fits in; in a full run counted from when the ledgers are filled.
 FULL = {
-    "small": Size(520, 2000, 2), "large": Size(520, 2000, 20), "repeat": 5, "seconds": 1.0, "rounds": 5, "batches": 40,
-    "import": (Size(8, 2000, 1), 120_000), "pages": 7, "again": 100, "every": 1, "transactions": 1_000, "posts": 4,
-    "requests": (100, 10_000), "starts": 3, "until": {"pages": 220, "guarantees": 500, "sales": 640, "starts": 660},
+    "small": Size(520, 2000, 2), "large": Size(520, 2000, 20), "repeat": 5, "seconds": 1.0, "rounds": 5, "batches": 32,
+    "import": (Size(8, 2000, 1), 90_000), "pages": 7, "again": 100, "every": 1, "transactions": 1_000, "posts": 4,
+    "requests": (100, 10_000), "starts": 3, "until": {"pages": 200, "guarantees": 430, "sales": 540, "starts": 555},
 }  # fmt: skip
 QUICK = {
     "small": Size(24, 200, 2), "large": Size(24, 200, 20), "repeat": 3, "seconds": 0.4, "rounds": 4, "batches": 12,
