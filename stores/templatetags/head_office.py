@@ -83,6 +83,40 @@ def opener(cl) -> Callable[..., SafeString]:
 
 
 @register.simple_tag
+def rail(apps, path: str) -> SafeString:
+    """The way to every list, by app; the page at `path`, or the list that it belongs to, is marked."""
+    parts = []
+    for app in apps:
+        label = app["app_label"]
+        parts.append(
+            html(
+                '<p class="rail-title" id="rail-{}">{}</p>\n<ul aria-labelledby="rail-{}">',
+                label,
+                app["name"],
+                label,
+            )
+        )
+        for model in app["models"]:
+            if address := model["admin_url"]:
+                current = "page" if path == address else "true" if address in path else False
+                about = attributes({"class": "rail-link", "href": address, "aria-current": current})
+                parts.append(f"<li><a{about}>{escaped(model['name'])}</a></li>")
+        parts.append("</ul>\n")
+    return mark_safe("".join(parts))  # noqa: S308  each part comes escaped
+
+
+@register.simple_tag
+def counts_of(formset) -> SafeString:
+    """The hidden fields by which a set of forms tells how many it has, as Django's own widgets write them."""
+    form, parts = formset.management_form, []
+    for name in form.fields:
+        sent, value = form.add_prefix(name), form[name].value()
+        told = {"name": sent, "value": False if value is None else value, "id": form.auto_id % sent}
+        parts.append(f'<input type="hidden"{attributes(told)}>')
+    return mark_safe("".join(parts))  # noqa: S308  attributes come escaped
+
+
+@register.simple_tag
 def lines(fieldset) -> SafeString:
     """The fields of a part of a form, one below the other, as Django's `fieldset.html` has them."""
     return mark_safe("".join(line(field) for entry in fieldset for field in entry))  # noqa: S308  see below

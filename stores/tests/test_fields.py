@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from stores import forms as ours
 from stores.forms import Renderer, RowField, RowsField
 from stores.models import Store
+from stores.templatetags.head_office import counts_of, rail
 
 ODD = "<b>\"آٹا\" & 'co'</b>"
 ATTRIBUTES = [
@@ -141,3 +142,25 @@ def test_labels_and_errors_are_written_as_django_s_templates_write_them(data, na
         here, there = (written(field) for field in ways)
         assert here == there
         assert bool(data) or "error" not in here
+
+
+@pytest.mark.parametrize("sent", [None, {"packs-TOTAL_FORMS": '1"><b>', "packs-INITIAL_FORMS": "0"}])
+def test_the_counts_of_a_set_of_forms_are_written_as_django_writes_them(sent):
+    rows = forms.formset_factory(forms.Form)(sent, prefix="packs")
+    assert counts_of(rows) == "".join(str(field) for field in rows.management_form).replace("\n", "")
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/a/", "/admin/a/1/change/"])
+def test_the_rail_leads_to_every_list_and_marks_the_one_that_is_open(path):
+    models = [
+        {"name": "A & B", "admin_url": "/admin/a/"},
+        {"name": "C", "admin_url": "/admin/c/"},
+        {"name": "-", "admin_url": None},
+    ]
+    text = rail([{"app_label": "goods", "name": "<Goods>", "models": models}], path)
+    current = {"/admin/": "", "/admin/a/": ' aria-current="page"'}.get(path, ' aria-current="true"')
+    assert text == (
+        '<p class="rail-title" id="rail-goods">&lt;Goods&gt;</p>\n<ul aria-labelledby="rail-goods">'
+        f'<li><a class="rail-link" href="/admin/a/"{current}>A &amp; B</a></li>'
+        '<li><a class="rail-link" href="/admin/c/">C</a></li></ul>\n'
+    )
