@@ -79,9 +79,10 @@ def listed(client, who, query: str = "") -> list[Movement]:
     found, path = [], f"/s/LHE-0001/movements/?{query}"
     while path:
         page = client.get(path).context["page"]
-        found += page.rows
+        found += [row.pk for row in page.rows]
         path = page.next and f"/s/LHE-0001/movements/?{query}&cursor={page.next}"
-    return found
+    known = {movement.pk: movement for movement in Movement.objects.filter(pk__in=found)}
+    return [known[pk] for pk in found]
 
 
 def shown(movement: Movement) -> list[str]:
