@@ -156,7 +156,7 @@ def inventory_value(report: ValueReport) -> list[Sheet]:
 LINE = (
     "id", "business_date", "occurred_at", "kind", "quantity", "balance_after", "unit_price", "line_total", "unit_cost",
     "document_id", "reverses_id", "product__sku", "product__name", "product__name_ur", "product__unit", "reason__name",
-    "reason__name_ur", "document__source", "document__user_id", "document__user__first_name", "document__user__last_name",
+    "reason__name_ur", "document__source", "document__user__first_name", "document__user__last_name",
     "document__user__username", "document__api_key__name",
 )  # fmt: skip
 
@@ -167,14 +167,12 @@ def movements(rows: QuerySet[Movement], store: Store, sees_cost: bool) -> Sheet:
     The rows are read while they are written, not before.
     """
     zone, units = ZoneInfo(store.timezone), words(Product.Unit)
-    kinds, sources = words(Kind), words(Document.Source)
+    kinds = words(Kind)
     voided = {kind: _("%(kind)s, voided") % {"kind": word} for kind, word in kinds.items()}
 
     def who(row: dict) -> str:
-        if row["document__user_id"]:
-            full = f"{row['document__user__first_name']} {row['document__user__last_name']}".strip()
-            return full or row["document__user__username"]
-        return row["document__api_key__name"] or sources[row["document__source"]]
+        names = (row[f"document__user__{name}"] for name in ("username", "first_name", "last_name"))
+        return Document.actor_of(*names, row["document__api_key__name"], row["document__source"])
 
     def named(row: dict) -> dict:
         return row | {"unit": row["product__unit"]}

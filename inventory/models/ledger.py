@@ -232,9 +232,17 @@ class Document(models.Model):
     @property
     def actor(self) -> str:
         """Who entered it, in words. Needs `user` and `api_key` selected."""
-        if self.user_id:
-            return self.user.get_full_name() or self.user.get_username()
-        return self.api_key.name if self.api_key_id else self.get_source_display()
+        user, key = self.user if self.user_id else None, self.api_key.name if self.api_key_id else None
+        names = (user.username, user.first_name, user.last_name) if user else (None, None, None)
+        return self.actor_of(*names, key, self.source)
+
+    @classmethod
+    def actor_of(
+        cls, username: str | None, first_name: str | None, last_name: str | None, key: str | None, source: str
+    ) -> str:
+        """Who entered a document with these columns, in words, for lists that hold no documents."""
+        full_name = f"{first_name or ''} {last_name or ''}".strip()
+        return full_name or username or key or word_of(cls.Source, source, get_language())
 
 
 class Movement(models.Model):

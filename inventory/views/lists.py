@@ -339,15 +339,16 @@ def shown_movements(rows: Iterable[tuple], store: Store) -> Iterator[dict]:
             notes.append(tag(in_language(row.reason__name, row.reason__name_ur)))
         if row.oversell == Movement.Oversell.LATE:
             notes.append(tag(late, "tag-note"))
-        user = f"{row.document__user__first_name or ''} {row.document__user__last_name or ''}".strip()
         yield {
             "item": items(row.product__sku), "label": product.label, "document": documents(row.document_id),
             "number": Document.number_of(row.document_id, row.kind, bool(row.reverses_id)),
             "kind": kind, "notes": SafeString("".join(notes)),
             "change": signed(row.quantity, product), "balance": quantity(row.balance_after, product),
             "total": "" if row.line_total is None else money(row.line_total), "when": clock(row.occurred_at, store),
-            "who": user or row.document__user__username or row.document__api_key__name
-                or word_of(Document.Source, row.document__source, language),
+            "who": Document.actor_of(
+                row.document__user__username, row.document__user__first_name, row.document__user__last_name,
+                row.document__api_key__name, row.document__source,
+            ),
         }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from django.db import connections, router
+from django.db import connections
 from django.db.models import Count, DecimalField, F, Q, QuerySet, Sum
 from django.db.models.functions import Round
 
@@ -157,7 +157,7 @@ LINE = (
     "quantity",
     "balance_after",
 )
-GOODS = ("id", "sku", "name", "name_ur", "unit", "quantity_step")
+GOODS = ("id", "sku", "name", "name_ur", "unit")
 NEWEST = f"""
 SELECT {", ".join(f"m.{name}" for name in LINE)}, {", ".join(f"p.{name}" for name in GOODS)}
 FROM inventory_movement AS m JOIN catalog_product AS p ON p.id = m.product_id
@@ -170,7 +170,7 @@ def newest_movements(store: Store, limit: int = 10) -> list[Movement]:
 
     One query.
     """
-    with connections[router.db_for_read(Movement)].cursor() as cursor:
+    with connections[Movement.objects.db].cursor() as cursor:
         cursor.execute(NEWEST, [store.pk, limit])
         rows = cursor.fetchall()
     lines = []
